@@ -1,0 +1,78 @@
+// Package packet is the packet buffer of the datapath: frames in one mapped
+// memory, their metadata in one array beside it, batches of frame indices, and
+// per-thread magazines of free frames.
+//
+// Every device receives into these frames and sends from them, so that a packet
+// crosses from one port to another without a copy (the memory is also the UMEM
+// of all AF_XDP sockets).  The package knows no devices, flows or actions.
+//
+// A packet is a chain of frames of FrameSize bytes: the index of its first frame
+// names it, Meta.Next links further ones.  All headers lie in the first frame.
+package packet
+
+// FrameSize is the size of one frame in bytes, and so of one UMEM chunk.
+const FrameSize = 4096
+
+// Headroom is left free in front of a received frame, for pushed headers and for
+// AF_XDP metadata.
+const Headroom = 256
+
+// BatchSize is the most packets that a Batch holds.
+const BatchSize = 32
+
+// Index names a frame: its offset in the memory is Index × FrameSize.  0 is never
+// handed out, so that it can mean "none".
+type Index uint32
+
+// Meta is the hot metadata of one frame, one cache line.
+type Meta struct {
+	Len        uint32 // bytes of the whole packet, over all frames
+	SegLen     uint16 // bytes in this frame
+	Data       uint16 // offset of the first byte in this frame
+	Next       Index  // next frame of the packet, 0: last
+	InPort     uint32 // datapath port
+	RecircID   uint32 // recirculation id, 0: from the wire
+	Hash       uint32 // RSS or flow hash, valid with HashValid
+	DPHash     uint32 // hash of the hash() action
+	Mark       uint32 // packet mark
+	Priority   uint32 // skb priority
+	L2Pad      uint8  // bytes of padding after the IP packet
+	Offload    uint8  // Offload* bits
+	Csum       Csum   // state of the L4 checksum
+	GSOType    uint8  // GSO* of virtio_net_hdr; 0: none
+	GSOSize    uint16 // MSS in bytes when GSOType != 0
+	L25        uint16 // offset of the MPLS header from Data, NoLayer: none
+	L3         uint16 // offset of the network header from Data, NoLayer: none
+	L4         uint16 // offset of the transport header from Data, NoLayer: none
+	CTState    uint8  // conntrack state bits (flow.CT*)
+	_          uint8
+	CTZone     uint16
+	CTMark     uint32
+	Cold       uint32 // index of the Cold line + 1, 0: none
+	PacketType uint32 // flow.PacketType*
+}
+
+// NoLayer is the offset of a layer that the packet does not have.
+const NoLayer = 0xffff
+
+// Csum is the state of a packet's L4 checksum.
+type Csum uint8
+
+// States of a checksum (DECISIONS "Packets and offloads").
+const (
+	CsumUnknown Csum = iota // nobody looked
+	CsumPartial             // the field holds the pseudo-header sum only
+	CsumGood                // verified
+	CsumBad                 // verified wrong; never repaired
+)
+
+// Bits of Meta.Offload.
+const (
+	HashValid = 1 << 0 // Meta.Hash holds a hash of the 5-tuple
+)
+
+// Batch is up to BatchSize packets.
+type Batch struct {
+	N    int
+	Pkts [BatchSize]Index
+}
