@@ -1,0 +1,435 @@
+package oferr
+
+// The errors, in the order in which a type and code that two of them share is
+// resolved: the first one wins.
+const (
+	none Code = iota
+	OFPHFC_INCOMPATIBLE
+	OFPHFC_EPERM
+
+	OFPBRC_BAD_VERSION
+	OFPBRC_BAD_TYPE
+	OFPBRC_BAD_STAT
+	OFPBRC_BAD_VENDOR
+	OFPBRC_BAD_SUBTYPE
+	OFPBRC_EPERM
+	OFPBRC_BAD_LEN
+	OFPBRC_BUFFER_EMPTY
+	OFPBRC_BUFFER_UNKNOWN
+	OFPBRC_BAD_TABLE_ID
+	OFPBRC_IS_SECONDARY
+	OFPBRC_BAD_PORT
+	OFPBRC_BAD_PACKET
+	OFPBRC_MULTIPART_BUFFER_OVERFLOW
+	OFPBRC_MULTIPART_REQUEST_TIMEOUT
+	OFPBRC_MULTIPART_REPLY_TIMEOUT
+	OFPBRC_MULTIPART_BAD_SCHED
+	OFPBRC_PIPELINE_FIELDS_ONLY
+	OFPBRC_UNKNOWN
+
+	NXBRC_NXM_INVALID
+	NXBRC_NXM_BAD_TYPE
+	NXBRC_MUST_BE_ZERO
+	NXBRC_BAD_REASON
+	NXBRC_FM_BAD_EVENT
+	NXBRC_UNENCODABLE_ERROR
+
+	OFPBAC_BAD_TYPE
+	OFPBAC_BAD_LEN
+	OFPBAC_BAD_VENDOR
+	OFPBAC_BAD_VENDOR_TYPE
+	OFPBAC_BAD_OUT_PORT
+	OFPBAC_BAD_ARGUMENT
+	OFPBAC_EPERM
+	OFPBAC_TOO_MANY
+	OFPBAC_BAD_QUEUE
+	OFPBAC_BAD_OUT_GROUP
+	OFPBAC_MATCH_INCONSISTENT
+	OFPBAC_UNSUPPORTED_ORDER
+	OFPBAC_BAD_TAG
+	OFPBAC_BAD_SET_TYPE
+	OFPBAC_BAD_SET_LEN
+	OFPBAC_BAD_SET_ARGUMENT
+	OFPBAC_BAD_SET_MASK
+	OFPBAC_BAD_METER
+
+	NXBAC_MUST_BE_ZERO
+	NXBAC_BAD_CONJUNCTION
+	NXBAC_BAD_HEADER_TYPE
+	NXBAC_UNKNOWN_ED_PROP
+	NXBAC_BAD_ED_PROP
+	NXBAC_CT_DATAPATH_SUPPORT
+
+	OFPBIC_UNKNOWN_INST
+	OFPBIC_UNSUP_INST
+	OFPBIC_BAD_TABLE_ID
+	OFPBIC_UNSUP_METADATA
+	OFPBIC_UNSUP_METADATA_MASK
+	OFPBIC_BAD_EXPERIMENTER
+	OFPBIC_BAD_EXP_TYPE
+	OFPBIC_BAD_LEN
+	OFPBIC_EPERM
+	OFPBIC_DUP_INST
+
+	OFPBMC_BAD_TYPE
+	OFPBMC_BAD_LEN
+	OFPBMC_BAD_TAG
+	OFPBMC_BAD_DL_ADDR_MASK
+	OFPBMC_BAD_NW_ADDR_MASK
+	OFPBMC_BAD_WILDCARDS
+	OFPBMC_BAD_FIELD
+	OFPBMC_BAD_VALUE
+	OFPBMC_BAD_MASK
+	OFPBMC_BAD_PREREQ
+	OFPBMC_DUP_FIELD
+	OFPBMC_EPERM
+
+	NXBMC_CT_DATAPATH_SUPPORT
+
+	OFPFMFC_UNKNOWN
+	OFPFMFC_TABLE_FULL
+	OFPFMFC_BAD_TABLE_ID
+	OFPFMFC_OVERLAP
+	OFPFMFC_EPERM
+	OFPFMFC_BAD_TIMEOUT
+	OFPFMFC_BAD_EMERG_TIMEOUT
+	OFPFMFC_BAD_COMMAND
+	OFPFMFC_BAD_FLAGS
+	OFPFMFC_CANT_SYNC
+	OFPFMFC_BAD_PRIORITY
+	OFPFMFC_IS_SYNC
+	OFPFMFC_UNSUPPORTED
+
+	NXFMFC_HARDWARE
+	NXFMFC_BAD_TABLE_ID
+	NXFMFC_INVALID_TLV_FIELD
+
+	OFPGMFC_GROUP_EXISTS
+	OFPGMFC_INVALID_GROUP
+	OFPGMFC_WEIGHT_UNSUPPORTED
+	OFPGMFC_OUT_OF_GROUPS
+	OFPGMFC_OUT_OF_BUCKETS
+	OFPGMFC_CHAINING_UNSUPPORTED
+	OFPGMFC_WATCH_UNSUPPORTED
+	OFPGMFC_LOOP
+	OFPGMFC_UNKNOWN_GROUP
+	OFPGMFC_CHAINED_GROUP
+	OFPGMFC_BAD_TYPE
+	OFPGMFC_BAD_COMMAND
+	OFPGMFC_BAD_BUCKET
+	OFPGMFC_BAD_WATCH
+	OFPGMFC_EPERM
+	OFPGMFC_UNKNOWN_BUCKET
+	OFPGMFC_BUCKET_EXISTS
+
+	OFPPMFC_BAD_PORT
+	OFPPMFC_BAD_HW_ADDR
+	OFPPMFC_BAD_CONFIG
+	OFPPMFC_BAD_ADVERTISE
+	OFPPMFC_EPERM
+
+	OFPTMFC_BAD_TABLE
+	OFPTMFC_BAD_CONFIG
+	OFPTMFC_EPERM
+
+	OFPQOFC_BAD_PORT
+	OFPQOFC_BAD_QUEUE
+	OFPQOFC_EPERM
+
+	NXQOFC_QUEUE_ERROR
+
+	OFPSCFC_BAD_FLAGS
+	OFPSCFC_BAD_LEN
+	OFPSCFC_EPERM
+
+	OFPRRFC_STALE
+	OFPRRFC_UNSUP
+	OFPRRFC_BAD_ROLE
+	OFPRRFC_ID_UNSUP
+	OFPRRFC_ID_IN_USE
+
+	OFPMMFC_UNKNOWN
+	OFPMMFC_METER_EXISTS
+	OFPMMFC_INVALID_METER
+	OFPMMFC_UNKNOWN_METER
+	OFPMMFC_BAD_COMMAND
+	OFPMMFC_BAD_FLAGS
+	OFPMMFC_BAD_RATE
+	OFPMMFC_BAD_BURST
+	OFPMMFC_BAD_BAND
+	OFPMMFC_BAD_BAND_VALUE
+	OFPMMFC_OUT_OF_METERS
+	OFPMMFC_OUT_OF_BANDS
+
+	OFPTFFC_BAD_TABLE
+	OFPTFFC_BAD_METADATA
+	OFPTFFC_EPERM
+	OFPTFFC_BAD_CAPA
+	OFPTFFC_BAD_MAX_ENT
+	OFPTFFC_BAD_FEATURES
+	OFPTFFC_BAD_COMMAND
+	OFPTFFC_TOO_MANY
+
+	NXTFFC_DUP_TABLE
+
+	OFPBPC_BAD_TYPE
+	OFPBPC_BAD_LEN
+	OFPBPC_BAD_VALUE
+	OFPBPC_TOO_MANY
+	OFPBPC_DUP_TYPE
+	OFPBPC_BAD_EXPERIMENTER
+	OFPBPC_BAD_EXP_TYPE
+	OFPBPC_BAD_EXP_VALUE
+	OFPBPC_EPERM
+
+	OFPACFC_INVALID
+	OFPACFC_UNSUPPORTED
+	OFPACFC_EPERM
+
+	OFPBFC_UNKNOWN
+	OFPBFC_EPERM
+	OFPBFC_BAD_ID
+	OFPBFC_BUNDLE_EXIST
+	OFPBFC_BUNDLE_CLOSED
+	OFPBFC_OUT_OF_BUNDLES
+	OFPBFC_BAD_TYPE
+	OFPBFC_BAD_FLAGS
+	OFPBFC_MSG_BAD_LEN
+	OFPBFC_MSG_BAD_XID
+	OFPBFC_MSG_UNSUP
+	OFPBFC_MSG_CONFLICT
+	OFPBFC_MSG_TOO_MANY
+	OFPBFC_MSG_FAILED
+	OFPBFC_TIMEOUT
+	OFPBFC_BUNDLE_IN_PROGRESS
+	OFPBFC_SCHED_NOT_SUPPORTED
+	OFPBFC_SCHED_FUTURE
+	OFPBFC_SCHED_PAST
+	OFPBFC_BAD_VERSION
+
+	OFPMOFC_UNKNOWN
+	OFPMOFC_MONITOR_EXISTS
+	OFPMOFC_INVALID_MONITOR
+	OFPMOFC_UNKNOWN_MONITOR
+	OFPMOFC_BAD_COMMAND
+	OFPMOFC_BAD_FLAGS
+	OFPMOFC_BAD_TABLE_ID
+	OFPMOFC_BAD_OUT
+
+	NXTTMFC_BAD_COMMAND
+	NXTTMFC_BAD_OPT_LEN
+	NXTTMFC_BAD_FIELD_IDX
+	NXTTMFC_TABLE_FULL
+	NXTTMFC_ALREADY_MAPPED
+	NXTTMFC_DUP_ENTRY
+	NXTTMFC_INVALID_TLV_DEL
+
+	NXR_NOT_SUPPORTED
+	NXR_STALE
+
+	NXST_NOT_CONFIGURED
+
+	nCodes
+)
+
+// rows says how each error is written: one wire entry per range of versions.
+var rows = [nCodes]row{
+	OFPHFC_INCOMPATIBLE:              {"OFPHFC_INCOMPATIBLE", []wire{{1, 6, 0, 0, 0}}},
+	OFPHFC_EPERM:                     {"OFPHFC_EPERM", []wire{{1, 6, 0, 0, 1}}},
+	OFPBRC_BAD_VERSION:               {"OFPBRC_BAD_VERSION", []wire{{1, 6, 0, 1, 0}}},
+	OFPBRC_BAD_TYPE:                  {"OFPBRC_BAD_TYPE", []wire{{1, 6, 0, 1, 1}}},
+	OFPBRC_BAD_STAT:                  {"OFPBRC_BAD_STAT", []wire{{1, 6, 0, 1, 2}}},
+	OFPBRC_BAD_VENDOR:                {"OFPBRC_BAD_VENDOR", []wire{{1, 6, 0, 1, 3}}},
+	OFPBRC_BAD_SUBTYPE:               {"OFPBRC_BAD_SUBTYPE", []wire{{1, 6, 0, 1, 4}}},
+	OFPBRC_EPERM:                     {"OFPBRC_EPERM", []wire{{1, 6, 0, 1, 5}}},
+	OFPBRC_BAD_LEN:                   {"OFPBRC_BAD_LEN", []wire{{1, 6, 0, 1, 6}}},
+	OFPBRC_BUFFER_EMPTY:              {"OFPBRC_BUFFER_EMPTY", []wire{{1, 6, 0, 1, 7}}},
+	OFPBRC_BUFFER_UNKNOWN:            {"OFPBRC_BUFFER_UNKNOWN", []wire{{1, 6, 0, 1, 8}}},
+	OFPBRC_BAD_TABLE_ID:              {"OFPBRC_BAD_TABLE_ID", []wire{{1, 1, 0x2320, 1, 512}, {2, 6, 0, 1, 9}}},
+	OFPBRC_IS_SECONDARY:              {"OFPBRC_IS_SECONDARY", []wire{{1, 2, 0, 1, 5}, {3, 6, 0, 1, 10}}},
+	OFPBRC_BAD_PORT:                  {"OFPBRC_BAD_PORT", []wire{{1, 2, 0x2320, 1, 514}, {3, 6, 0, 1, 11}}},
+	OFPBRC_BAD_PACKET:                {"OFPBRC_BAD_PACKET", []wire{{3, 6, 0, 1, 12}}},
+	OFPBRC_MULTIPART_BUFFER_OVERFLOW: {"OFPBRC_MULTIPART_BUFFER_OVERFLOW", []wire{{4, 6, 0, 1, 13}}},
+	OFPBRC_MULTIPART_REQUEST_TIMEOUT: {"OFPBRC_MULTIPART_REQUEST_TIMEOUT", []wire{{4, 4, 0x4f4e4600, 2640, 0}, {5, 6, 0, 1, 14}}},
+	OFPBRC_MULTIPART_REPLY_TIMEOUT:   {"OFPBRC_MULTIPART_REPLY_TIMEOUT", []wire{{4, 4, 0x4f4e4600, 2641, 0}, {5, 6, 0, 1, 15}}},
+	OFPBRC_MULTIPART_BAD_SCHED:       {"OFPBRC_MULTIPART_BAD_SCHED", []wire{{6, 6, 0, 1, 16}}},
+	OFPBRC_PIPELINE_FIELDS_ONLY:      {"OFPBRC_PIPELINE_FIELDS_ONLY", []wire{{6, 6, 0, 1, 17}}},
+	OFPBRC_UNKNOWN:                   {"OFPBRC_UNKNOWN", []wire{{6, 6, 0, 1, 18}}},
+	NXBRC_NXM_INVALID:                {"NXBRC_NXM_INVALID", []wire{{1, 2, 0x2320, 1, 256}, {3, 6, 0x2320, 2, 0}}},
+	NXBRC_NXM_BAD_TYPE:               {"NXBRC_NXM_BAD_TYPE", []wire{{1, 2, 0x2320, 1, 257}, {3, 6, 0x2320, 3, 0}}},
+	NXBRC_MUST_BE_ZERO:               {"NXBRC_MUST_BE_ZERO", []wire{{1, 2, 0x2320, 1, 515}, {3, 6, 0x2320, 4, 0}}},
+	NXBRC_BAD_REASON:                 {"NXBRC_BAD_REASON", []wire{{1, 2, 0x2320, 1, 516}, {3, 6, 0x2320, 5, 0}}},
+	NXBRC_FM_BAD_EVENT:               {"NXBRC_FM_BAD_EVENT", []wire{{1, 2, 0x2320, 1, 520}, {3, 6, 0x2320, 9, 0}}},
+	NXBRC_UNENCODABLE_ERROR:          {"NXBRC_UNENCODABLE_ERROR", []wire{{1, 2, 0x2320, 1, 521}, {3, 6, 0x2320, 10, 0}}},
+	OFPBAC_BAD_TYPE:                  {"OFPBAC_BAD_TYPE", []wire{{1, 6, 0, 2, 0}}},
+	OFPBAC_BAD_LEN:                   {"OFPBAC_BAD_LEN", []wire{{1, 6, 0, 2, 1}}},
+	OFPBAC_BAD_VENDOR:                {"OFPBAC_BAD_VENDOR", []wire{{1, 6, 0, 2, 2}}},
+	OFPBAC_BAD_VENDOR_TYPE:           {"OFPBAC_BAD_VENDOR_TYPE", []wire{{1, 6, 0, 2, 3}}},
+	OFPBAC_BAD_OUT_PORT:              {"OFPBAC_BAD_OUT_PORT", []wire{{1, 6, 0, 2, 4}}},
+	OFPBAC_BAD_ARGUMENT:              {"OFPBAC_BAD_ARGUMENT", []wire{{1, 6, 0, 2, 5}}},
+	OFPBAC_EPERM:                     {"OFPBAC_EPERM", []wire{{1, 6, 0, 2, 6}}},
+	OFPBAC_TOO_MANY:                  {"OFPBAC_TOO_MANY", []wire{{1, 6, 0, 2, 7}}},
+	OFPBAC_BAD_QUEUE:                 {"OFPBAC_BAD_QUEUE", []wire{{1, 6, 0, 2, 8}}},
+	OFPBAC_BAD_OUT_GROUP:             {"OFPBAC_BAD_OUT_GROUP", []wire{{1, 1, 0x2320, 2, 9}, {2, 6, 0, 2, 9}}},
+	OFPBAC_MATCH_INCONSISTENT:        {"OFPBAC_MATCH_INCONSISTENT", []wire{{1, 1, 0x2320, 1, 522}, {2, 6, 0, 2, 10}}},
+	OFPBAC_UNSUPPORTED_ORDER:         {"OFPBAC_UNSUPPORTED_ORDER", []wire{{2, 6, 0, 2, 11}}},
+	OFPBAC_BAD_TAG:                   {"OFPBAC_BAD_TAG", []wire{{2, 6, 0, 2, 12}}},
+	OFPBAC_BAD_SET_TYPE:              {"OFPBAC_BAD_SET_TYPE", []wire{{1, 2, 0x2320, 1, 523}, {3, 6, 0, 2, 13}}},
+	OFPBAC_BAD_SET_LEN:               {"OFPBAC_BAD_SET_LEN", []wire{{1, 2, 0x2320, 1, 524}, {3, 6, 0, 2, 14}}},
+	OFPBAC_BAD_SET_ARGUMENT:          {"OFPBAC_BAD_SET_ARGUMENT", []wire{{1, 2, 0x2320, 1, 525}, {3, 6, 0, 2, 15}}},
+	OFPBAC_BAD_SET_MASK:              {"OFPBAC_BAD_SET_MASK", []wire{{4, 5, 0x4f4e4600, 4250, 0}, {6, 6, 0, 2, 16}}},
+	OFPBAC_BAD_METER:                 {"OFPBAC_BAD_METER", []wire{{6, 6, 0, 2, 17}}},
+	NXBAC_MUST_BE_ZERO:               {"NXBAC_MUST_BE_ZERO", []wire{{1, 2, 0x2320, 2, 256}, {3, 6, 0x2320, 11, 0}}},
+	NXBAC_BAD_CONJUNCTION:            {"NXBAC_BAD_CONJUNCTION", []wire{{1, 2, 0x2320, 2, 526}, {3, 6, 0x2320, 15, 0}}},
+	NXBAC_BAD_HEADER_TYPE:            {"NXBAC_BAD_HEADER_TYPE", []wire{{4, 6, 0x2320, 39, 0}}},
+	NXBAC_UNKNOWN_ED_PROP:            {"NXBAC_UNKNOWN_ED_PROP", []wire{{4, 6, 0x2320, 40, 0}}},
+	NXBAC_BAD_ED_PROP:                {"NXBAC_BAD_ED_PROP", []wire{{4, 6, 0x2320, 41, 0}}},
+	NXBAC_CT_DATAPATH_SUPPORT:        {"NXBAC_CT_DATAPATH_SUPPORT", []wire{{1, 2, 0x2320, 1, 265}, {3, 6, 0x2320, 42, 0}}},
+	OFPBIC_UNKNOWN_INST:              {"OFPBIC_UNKNOWN_INST", []wire{{2, 6, 0, 3, 0}}},
+	OFPBIC_UNSUP_INST:                {"OFPBIC_UNSUP_INST", []wire{{1, 1, 0x2320, 2, 257}, {2, 6, 0, 3, 1}}},
+	OFPBIC_BAD_TABLE_ID:              {"OFPBIC_BAD_TABLE_ID", []wire{{2, 6, 0, 3, 2}}},
+	OFPBIC_UNSUP_METADATA:            {"OFPBIC_UNSUP_METADATA", []wire{{2, 6, 0, 3, 3}}},
+	OFPBIC_UNSUP_METADATA_MASK:       {"OFPBIC_UNSUP_METADATA_MASK", []wire{{2, 6, 0, 3, 4}}},
+	OFPBIC_BAD_EXPERIMENTER:          {"OFPBIC_BAD_EXPERIMENTER", []wire{{2, 6, 0, 3, 5}}},
+	OFPBIC_BAD_EXP_TYPE:              {"OFPBIC_BAD_EXP_TYPE", []wire{{2, 2, 0, 3, 5}, {3, 6, 0, 3, 6}}},
+	OFPBIC_BAD_LEN:                   {"OFPBIC_BAD_LEN", []wire{{3, 6, 0, 3, 7}}},
+	OFPBIC_EPERM:                     {"OFPBIC_EPERM", []wire{{3, 6, 0, 3, 8}}},
+	OFPBIC_DUP_INST:                  {"OFPBIC_DUP_INST", []wire{{2, 2, 0x2320, 3, 256}, {3, 4, 0x4f4e4600, 2600, 0}, {5, 6, 0, 3, 9}}},
+	OFPBMC_BAD_TYPE:                  {"OFPBMC_BAD_TYPE", []wire{{2, 6, 0, 4, 0}}},
+	OFPBMC_BAD_LEN:                   {"OFPBMC_BAD_LEN", []wire{{2, 6, 0, 4, 1}}},
+	OFPBMC_BAD_TAG:                   {"OFPBMC_BAD_TAG", []wire{{2, 6, 0, 4, 2}}},
+	OFPBMC_BAD_DL_ADDR_MASK:          {"OFPBMC_BAD_DL_ADDR_MASK", []wire{{2, 6, 0, 4, 3}}},
+	OFPBMC_BAD_NW_ADDR_MASK:          {"OFPBMC_BAD_NW_ADDR_MASK", []wire{{2, 6, 0, 4, 4}}},
+	OFPBMC_BAD_WILDCARDS:             {"OFPBMC_BAD_WILDCARDS", []wire{{1, 1, 0x2320, 1, 262}, {2, 6, 0, 4, 5}}},
+	OFPBMC_BAD_FIELD:                 {"OFPBMC_BAD_FIELD", []wire{{1, 1, 0x2320, 0, 263}, {2, 6, 0, 4, 6}}},
+	OFPBMC_BAD_VALUE:                 {"OFPBMC_BAD_VALUE", []wire{{1, 1, 0x2320, 1, 258}, {2, 6, 0, 4, 7}}},
+	OFPBMC_BAD_MASK:                  {"OFPBMC_BAD_MASK", []wire{{1, 2, 0x2320, 1, 259}, {3, 6, 0, 4, 8}}},
+	OFPBMC_BAD_PREREQ:                {"OFPBMC_BAD_PREREQ", []wire{{1, 2, 0x2320, 1, 260}, {3, 6, 0, 4, 9}}},
+	OFPBMC_DUP_FIELD:                 {"OFPBMC_DUP_FIELD", []wire{{1, 2, 0x2320, 1, 261}, {3, 6, 0, 4, 10}}},
+	OFPBMC_EPERM:                     {"OFPBMC_EPERM", []wire{{3, 6, 0, 4, 11}}},
+	NXBMC_CT_DATAPATH_SUPPORT:        {"NXBMC_CT_DATAPATH_SUPPORT", []wire{{1, 2, 0x2320, 1, 264}, {3, 6, 0x2320, 43, 0}}},
+	OFPFMFC_UNKNOWN:                  {"OFPFMFC_UNKNOWN", []wire{{2, 6, 0, 5, 0}}},
+	OFPFMFC_TABLE_FULL:               {"OFPFMFC_TABLE_FULL", []wire{{1, 1, 0, 3, 0}, {2, 6, 0, 5, 1}}},
+	OFPFMFC_BAD_TABLE_ID:             {"OFPFMFC_BAD_TABLE_ID", []wire{{2, 6, 0, 5, 2}}},
+	OFPFMFC_OVERLAP:                  {"OFPFMFC_OVERLAP", []wire{{1, 1, 0, 3, 1}, {2, 6, 0, 5, 3}}},
+	OFPFMFC_EPERM:                    {"OFPFMFC_EPERM", []wire{{1, 1, 0, 3, 2}, {2, 6, 0, 5, 4}}},
+	OFPFMFC_BAD_TIMEOUT:              {"OFPFMFC_BAD_TIMEOUT", []wire{{2, 6, 0, 5, 5}}},
+	OFPFMFC_BAD_EMERG_TIMEOUT:        {"OFPFMFC_BAD_EMERG_TIMEOUT", []wire{{1, 1, 0, 3, 3}}},
+	OFPFMFC_BAD_COMMAND:              {"OFPFMFC_BAD_COMMAND", []wire{{1, 1, 0, 3, 4}, {2, 6, 0, 5, 6}}},
+	OFPFMFC_BAD_FLAGS:                {"OFPFMFC_BAD_FLAGS", []wire{{1, 1, 0x2320, 3, 258}, {2, 2, 0x2320, 5, 258}, {3, 6, 0, 5, 7}}},
+	OFPFMFC_CANT_SYNC:                {"OFPFMFC_CANT_SYNC", []wire{{5, 6, 0, 5, 8}}},
+	OFPFMFC_BAD_PRIORITY:             {"OFPFMFC_BAD_PRIORITY", []wire{{4, 4, 0x4f4e4600, 2360, 0}, {5, 6, 0, 5, 9}}},
+	OFPFMFC_IS_SYNC:                  {"OFPFMFC_IS_SYNC", []wire{{5, 6, 0, 5, 10}}},
+	OFPFMFC_UNSUPPORTED:              {"OFPFMFC_UNSUPPORTED", []wire{{1, 1, 0, 3, 5}}},
+	NXFMFC_HARDWARE:                  {"NXFMFC_HARDWARE", []wire{{1, 2, 0x2320, 5, 256}, {3, 6, 0x2320, 12, 0}}},
+	NXFMFC_BAD_TABLE_ID:              {"NXFMFC_BAD_TABLE_ID", []wire{{1, 2, 0x2320, 5, 257}, {3, 6, 0x2320, 13, 0}}},
+	NXFMFC_INVALID_TLV_FIELD:         {"NXFMFC_INVALID_TLV_FIELD", []wire{{1, 2, 0x2320, 1, 536}, {3, 6, 0x2320, 37, 0}}},
+	OFPGMFC_GROUP_EXISTS:             {"OFPGMFC_GROUP_EXISTS", []wire{{1, 1, 0x2320, 6, 0}, {2, 6, 0, 6, 0}}},
+	OFPGMFC_INVALID_GROUP:            {"OFPGMFC_INVALID_GROUP", []wire{{1, 1, 0x2320, 6, 1}, {2, 6, 0, 6, 1}}},
+	OFPGMFC_WEIGHT_UNSUPPORTED:       {"OFPGMFC_WEIGHT_UNSUPPORTED", []wire{{1, 1, 0x2320, 6, 2}, {2, 6, 0, 6, 2}}},
+	OFPGMFC_OUT_OF_GROUPS:            {"OFPGMFC_OUT_OF_GROUPS", []wire{{1, 1, 0x2320, 6, 3}, {2, 6, 0, 6, 3}}},
+	OFPGMFC_OUT_OF_BUCKETS:           {"OFPGMFC_OUT_OF_BUCKETS", []wire{{1, 1, 0x2320, 6, 4}, {2, 6, 0, 6, 4}}},
+	OFPGMFC_CHAINING_UNSUPPORTED:     {"OFPGMFC_CHAINING_UNSUPPORTED", []wire{{1, 1, 0x2320, 6, 5}, {2, 6, 0, 6, 5}}},
+	OFPGMFC_WATCH_UNSUPPORTED:        {"OFPGMFC_WATCH_UNSUPPORTED", []wire{{1, 1, 0x2320, 6, 6}, {2, 6, 0, 6, 6}}},
+	OFPGMFC_LOOP:                     {"OFPGMFC_LOOP", []wire{{1, 1, 0x2320, 6, 7}, {2, 6, 0, 6, 7}}},
+	OFPGMFC_UNKNOWN_GROUP:            {"OFPGMFC_UNKNOWN_GROUP", []wire{{1, 1, 0x2320, 6, 8}, {2, 6, 0, 6, 8}}},
+	OFPGMFC_CHAINED_GROUP:            {"OFPGMFC_CHAINED_GROUP", []wire{{1, 1, 0x2320, 6, 9}, {3, 6, 0, 6, 9}}},
+	OFPGMFC_BAD_TYPE:                 {"OFPGMFC_BAD_TYPE", []wire{{1, 1, 0x2320, 6, 10}, {3, 6, 0, 6, 10}}},
+	OFPGMFC_BAD_COMMAND:              {"OFPGMFC_BAD_COMMAND", []wire{{1, 1, 0x2320, 6, 11}, {3, 6, 0, 6, 11}}},
+	OFPGMFC_BAD_BUCKET:               {"OFPGMFC_BAD_BUCKET", []wire{{1, 1, 0x2320, 6, 12}, {3, 6, 0, 6, 12}}},
+	OFPGMFC_BAD_WATCH:                {"OFPGMFC_BAD_WATCH", []wire{{1, 1, 0x2320, 6, 13}, {3, 6, 0, 6, 13}}},
+	OFPGMFC_EPERM:                    {"OFPGMFC_EPERM", []wire{{1, 1, 0x2320, 6, 14}, {3, 6, 0, 6, 14}}},
+	OFPGMFC_UNKNOWN_BUCKET:           {"OFPGMFC_UNKNOWN_BUCKET", []wire{{1, 1, 0x2320, 6, 15}, {6, 6, 0, 6, 15}}},
+	OFPGMFC_BUCKET_EXISTS:            {"OFPGMFC_BUCKET_EXISTS", []wire{{1, 1, 0x2320, 6, 16}, {6, 6, 0, 6, 16}}},
+	OFPPMFC_BAD_PORT:                 {"OFPPMFC_BAD_PORT", []wire{{1, 1, 0, 4, 0}, {2, 6, 0, 7, 0}}},
+	OFPPMFC_BAD_HW_ADDR:              {"OFPPMFC_BAD_HW_ADDR", []wire{{1, 1, 0, 4, 1}, {2, 6, 0, 7, 1}}},
+	OFPPMFC_BAD_CONFIG:               {"OFPPMFC_BAD_CONFIG", []wire{{2, 6, 0, 7, 2}}},
+	OFPPMFC_BAD_ADVERTISE:            {"OFPPMFC_BAD_ADVERTISE", []wire{{2, 6, 0, 7, 3}}},
+	OFPPMFC_EPERM:                    {"OFPPMFC_EPERM", []wire{{3, 6, 0, 7, 4}}},
+	OFPTMFC_BAD_TABLE:                {"OFPTMFC_BAD_TABLE", []wire{{2, 6, 0, 8, 0}}},
+	OFPTMFC_BAD_CONFIG:               {"OFPTMFC_BAD_CONFIG", []wire{{2, 6, 0, 8, 1}}},
+	OFPTMFC_EPERM:                    {"OFPTMFC_EPERM", []wire{{3, 6, 0, 8, 2}}},
+	OFPQOFC_BAD_PORT:                 {"OFPQOFC_BAD_PORT", []wire{{1, 1, 0, 5, 0}, {2, 6, 0, 9, 0}}},
+	OFPQOFC_BAD_QUEUE:                {"OFPQOFC_BAD_QUEUE", []wire{{1, 1, 0, 5, 1}, {2, 6, 0, 9, 1}}},
+	OFPQOFC_EPERM:                    {"OFPQOFC_EPERM", []wire{{1, 1, 0, 5, 2}, {2, 6, 0, 9, 2}}},
+	NXQOFC_QUEUE_ERROR:               {"NXQOFC_QUEUE_ERROR", []wire{{5, 6, 0x2320, 23, 0}}},
+	OFPSCFC_BAD_FLAGS:                {"OFPSCFC_BAD_FLAGS", []wire{{2, 6, 0, 10, 0}}},
+	OFPSCFC_BAD_LEN:                  {"OFPSCFC_BAD_LEN", []wire{{2, 6, 0, 10, 1}}},
+	OFPSCFC_EPERM:                    {"OFPSCFC_EPERM", []wire{{3, 6, 0, 10, 2}}},
+	OFPRRFC_STALE:                    {"OFPRRFC_STALE", []wire{{3, 6, 0, 11, 0}}},
+	OFPRRFC_UNSUP:                    {"OFPRRFC_UNSUP", []wire{{3, 6, 0, 11, 1}}},
+	OFPRRFC_BAD_ROLE:                 {"OFPRRFC_BAD_ROLE", []wire{{1, 2, 0x2320, 1, 513}, {3, 6, 0, 11, 2}}},
+	OFPRRFC_ID_UNSUP:                 {"OFPRRFC_ID_UNSUP", []wire{{6, 6, 0, 11, 3}}},
+	OFPRRFC_ID_IN_USE:                {"OFPRRFC_ID_IN_USE", []wire{{6, 6, 0, 11, 4}}},
+	OFPMMFC_UNKNOWN:                  {"OFPMMFC_UNKNOWN", []wire{{4, 6, 0, 12, 0}}},
+	OFPMMFC_METER_EXISTS:             {"OFPMMFC_METER_EXISTS", []wire{{4, 6, 0, 12, 1}}},
+	OFPMMFC_INVALID_METER:            {"OFPMMFC_INVALID_METER", []wire{{4, 6, 0, 12, 2}}},
+	OFPMMFC_UNKNOWN_METER:            {"OFPMMFC_UNKNOWN_METER", []wire{{4, 6, 0, 12, 3}}},
+	OFPMMFC_BAD_COMMAND:              {"OFPMMFC_BAD_COMMAND", []wire{{4, 6, 0, 12, 4}}},
+	OFPMMFC_BAD_FLAGS:                {"OFPMMFC_BAD_FLAGS", []wire{{4, 6, 0, 12, 5}}},
+	OFPMMFC_BAD_RATE:                 {"OFPMMFC_BAD_RATE", []wire{{4, 6, 0, 12, 6}}},
+	OFPMMFC_BAD_BURST:                {"OFPMMFC_BAD_BURST", []wire{{4, 6, 0, 12, 7}}},
+	OFPMMFC_BAD_BAND:                 {"OFPMMFC_BAD_BAND", []wire{{4, 6, 0, 12, 8}}},
+	OFPMMFC_BAD_BAND_VALUE:           {"OFPMMFC_BAD_BAND_VALUE", []wire{{4, 6, 0, 12, 9}}},
+	OFPMMFC_OUT_OF_METERS:            {"OFPMMFC_OUT_OF_METERS", []wire{{4, 6, 0, 12, 10}}},
+	OFPMMFC_OUT_OF_BANDS:             {"OFPMMFC_OUT_OF_BANDS", []wire{{4, 6, 0, 12, 11}}},
+	OFPTFFC_BAD_TABLE:                {"OFPTFFC_BAD_TABLE", []wire{{4, 6, 0, 13, 0}}},
+	OFPTFFC_BAD_METADATA:             {"OFPTFFC_BAD_METADATA", []wire{{4, 6, 0, 13, 1}}},
+	OFPTFFC_EPERM:                    {"OFPTFFC_EPERM", []wire{{4, 6, 0, 13, 5}}},
+	OFPTFFC_BAD_CAPA:                 {"OFPTFFC_BAD_CAPA", []wire{{6, 6, 0, 13, 6}}},
+	OFPTFFC_BAD_MAX_ENT:              {"OFPTFFC_BAD_MAX_ENT", []wire{{6, 6, 0, 13, 7}}},
+	OFPTFFC_BAD_FEATURES:             {"OFPTFFC_BAD_FEATURES", []wire{{6, 6, 0, 13, 8}}},
+	OFPTFFC_BAD_COMMAND:              {"OFPTFFC_BAD_COMMAND", []wire{{6, 6, 0, 13, 9}}},
+	OFPTFFC_TOO_MANY:                 {"OFPTFFC_TOO_MANY", []wire{{6, 6, 0, 13, 10}}},
+	NXTFFC_DUP_TABLE:                 {"NXTFFC_DUP_TABLE", []wire{{4, 6, 0x2320, 44, 0}}},
+	OFPBPC_BAD_TYPE:                  {"OFPBPC_BAD_TYPE", []wire{{1, 2, 0x2320, 13, 2}, {3, 3, 0x2320, 25, 0}, {4, 4, 0, 13, 2}, {5, 6, 0, 14, 0}}},
+	OFPBPC_BAD_LEN:                   {"OFPBPC_BAD_LEN", []wire{{1, 2, 0x2320, 13, 3}, {3, 3, 0x2320, 26, 0}, {4, 4, 0, 13, 3}, {5, 6, 0, 14, 1}}},
+	OFPBPC_BAD_VALUE:                 {"OFPBPC_BAD_VALUE", []wire{{1, 2, 0x2320, 13, 4}, {3, 3, 0x2320, 27, 0}, {4, 4, 0, 13, 4}, {5, 6, 0, 14, 2}}},
+	OFPBPC_TOO_MANY:                  {"OFPBPC_TOO_MANY", []wire{{1, 2, 0x2320, 14, 3}, {3, 3, 0x2320, 28, 0}, {4, 4, 0x4f4e4600, 4443, 0}, {5, 6, 0, 14, 3}}},
+	OFPBPC_DUP_TYPE:                  {"OFPBPC_DUP_TYPE", []wire{{1, 2, 0x2320, 14, 4}, {3, 3, 0x2320, 29, 0}, {4, 4, 0x4f4e4600, 4444, 0}, {5, 6, 0, 14, 4}}},
+	OFPBPC_BAD_EXPERIMENTER:          {"OFPBPC_BAD_EXPERIMENTER", []wire{{1, 2, 0x2320, 14, 5}, {3, 3, 0x2320, 30, 0}, {4, 4, 0x4f4e4600, 4445, 0}, {5, 6, 0, 14, 5}}},
+	OFPBPC_BAD_EXP_TYPE:              {"OFPBPC_BAD_EXP_TYPE", []wire{{1, 2, 0x2320, 14, 6}, {3, 3, 0x2320, 31, 0}, {4, 4, 0x4f4e4600, 4446, 0}, {5, 6, 0, 14, 6}}},
+	OFPBPC_BAD_EXP_VALUE:             {"OFPBPC_BAD_EXP_VALUE", []wire{{1, 2, 0x2320, 14, 7}, {3, 3, 0x2320, 32, 0}, {4, 4, 0x4f4e4600, 4447, 0}, {5, 6, 0, 14, 7}}},
+	OFPBPC_EPERM:                     {"OFPBPC_EPERM", []wire{{1, 2, 0x2320, 14, 8}, {3, 3, 0x2320, 33, 0}, {4, 4, 0x4f4e4600, 4448, 0}, {5, 6, 0, 14, 8}}},
+	OFPACFC_INVALID:                  {"OFPACFC_INVALID", []wire{{4, 4, 0x4f4e4600, 2370, 0}, {5, 6, 0, 15, 0}}},
+	OFPACFC_UNSUPPORTED:              {"OFPACFC_UNSUPPORTED", []wire{{4, 4, 0x4f4e4600, 2371, 0}, {5, 6, 0, 15, 1}}},
+	OFPACFC_EPERM:                    {"OFPACFC_EPERM", []wire{{4, 4, 0x4f4e4600, 2372, 0}, {5, 6, 0, 15, 2}}},
+	OFPBFC_UNKNOWN:                   {"OFPBFC_UNKNOWN", []wire{{4, 4, 0x4f4e4600, 2300, 0}, {5, 6, 0, 17, 0}}},
+	OFPBFC_EPERM:                     {"OFPBFC_EPERM", []wire{{4, 4, 0x4f4e4600, 2301, 0}, {5, 6, 0, 17, 1}}},
+	OFPBFC_BAD_ID:                    {"OFPBFC_BAD_ID", []wire{{4, 4, 0x4f4e4600, 2302, 0}, {5, 6, 0, 17, 2}}},
+	OFPBFC_BUNDLE_EXIST:              {"OFPBFC_BUNDLE_EXIST", []wire{{4, 4, 0x4f4e4600, 2303, 0}, {5, 6, 0, 17, 3}}},
+	OFPBFC_BUNDLE_CLOSED:             {"OFPBFC_BUNDLE_CLOSED", []wire{{4, 4, 0x4f4e4600, 2304, 0}, {5, 6, 0, 17, 4}}},
+	OFPBFC_OUT_OF_BUNDLES:            {"OFPBFC_OUT_OF_BUNDLES", []wire{{4, 4, 0x4f4e4600, 2305, 0}, {5, 6, 0, 17, 5}}},
+	OFPBFC_BAD_TYPE:                  {"OFPBFC_BAD_TYPE", []wire{{4, 4, 0x4f4e4600, 2306, 0}, {5, 6, 0, 17, 6}}},
+	OFPBFC_BAD_FLAGS:                 {"OFPBFC_BAD_FLAGS", []wire{{4, 4, 0x4f4e4600, 2307, 0}, {5, 6, 0, 17, 7}}},
+	OFPBFC_MSG_BAD_LEN:               {"OFPBFC_MSG_BAD_LEN", []wire{{4, 4, 0x4f4e4600, 2308, 0}, {5, 6, 0, 17, 8}}},
+	OFPBFC_MSG_BAD_XID:               {"OFPBFC_MSG_BAD_XID", []wire{{4, 4, 0x4f4e4600, 2309, 0}, {5, 6, 0, 17, 9}}},
+	OFPBFC_MSG_UNSUP:                 {"OFPBFC_MSG_UNSUP", []wire{{4, 4, 0x4f4e4600, 2310, 0}, {5, 6, 0, 17, 10}}},
+	OFPBFC_MSG_CONFLICT:              {"OFPBFC_MSG_CONFLICT", []wire{{4, 4, 0x4f4e4600, 2311, 0}, {5, 6, 0, 17, 11}}},
+	OFPBFC_MSG_TOO_MANY:              {"OFPBFC_MSG_TOO_MANY", []wire{{4, 4, 0x4f4e4600, 2312, 0}, {5, 6, 0, 17, 12}}},
+	OFPBFC_MSG_FAILED:                {"OFPBFC_MSG_FAILED", []wire{{4, 4, 0x4f4e4600, 2313, 0}, {5, 6, 0, 17, 13}}},
+	OFPBFC_TIMEOUT:                   {"OFPBFC_TIMEOUT", []wire{{4, 4, 0x4f4e4600, 2314, 0}, {5, 6, 0, 17, 14}}},
+	OFPBFC_BUNDLE_IN_PROGRESS:        {"OFPBFC_BUNDLE_IN_PROGRESS", []wire{{4, 4, 0x4f4e4600, 2315, 0}, {5, 6, 0, 17, 15}}},
+	OFPBFC_SCHED_NOT_SUPPORTED:       {"OFPBFC_SCHED_NOT_SUPPORTED", []wire{{6, 6, 0, 17, 16}}},
+	OFPBFC_SCHED_FUTURE:              {"OFPBFC_SCHED_FUTURE", []wire{{6, 6, 0, 17, 17}}},
+	OFPBFC_SCHED_PAST:                {"OFPBFC_SCHED_PAST", []wire{{6, 6, 0, 17, 18}}},
+	OFPBFC_BAD_VERSION:               {"OFPBFC_BAD_VERSION", []wire{{5, 6, 0x2320, 22, 0}}},
+	OFPMOFC_UNKNOWN:                  {"OFPMOFC_UNKNOWN", []wire{{5, 6, 0, 16, 0}}},
+	OFPMOFC_MONITOR_EXISTS:           {"OFPMOFC_MONITOR_EXISTS", []wire{{1, 2, 0x2320, 1, 517}, {3, 4, 0x2320, 6, 0}, {5, 6, 0, 16, 1}}},
+	OFPMOFC_INVALID_MONITOR:          {"OFPMOFC_INVALID_MONITOR", []wire{{5, 6, 0, 16, 2}}},
+	OFPMOFC_UNKNOWN_MONITOR:          {"OFPMOFC_UNKNOWN_MONITOR", []wire{{1, 2, 0x2320, 1, 519}, {3, 4, 0x2320, 8, 0}, {5, 6, 0, 16, 3}}},
+	OFPMOFC_BAD_COMMAND:              {"OFPMOFC_BAD_COMMAND", []wire{{5, 6, 0, 16, 4}}},
+	OFPMOFC_BAD_FLAGS:                {"OFPMOFC_BAD_FLAGS", []wire{{1, 2, 0x2320, 1, 518}, {3, 4, 0x2320, 7, 0}, {5, 6, 0, 16, 5}}},
+	OFPMOFC_BAD_TABLE_ID:             {"OFPMOFC_BAD_TABLE_ID", []wire{{5, 6, 0, 16, 6}}},
+	OFPMOFC_BAD_OUT:                  {"OFPMOFC_BAD_OUT", []wire{{5, 6, 0, 16, 7}}},
+	NXTTMFC_BAD_COMMAND:              {"NXTTMFC_BAD_COMMAND", []wire{{1, 2, 0x2320, 1, 527}, {3, 6, 0x2320, 16, 0}}},
+	NXTTMFC_BAD_OPT_LEN:              {"NXTTMFC_BAD_OPT_LEN", []wire{{1, 2, 0x2320, 1, 528}, {3, 6, 0x2320, 17, 0}}},
+	NXTTMFC_BAD_FIELD_IDX:            {"NXTTMFC_BAD_FIELD_IDX", []wire{{1, 2, 0x2320, 1, 529}, {3, 6, 0x2320, 18, 0}}},
+	NXTTMFC_TABLE_FULL:               {"NXTTMFC_TABLE_FULL", []wire{{1, 2, 0x2320, 1, 530}, {3, 6, 0x2320, 19, 0}}},
+	NXTTMFC_ALREADY_MAPPED:           {"NXTTMFC_ALREADY_MAPPED", []wire{{1, 2, 0x2320, 1, 531}, {3, 6, 0x2320, 20, 0}}},
+	NXTTMFC_DUP_ENTRY:                {"NXTTMFC_DUP_ENTRY", []wire{{1, 2, 0x2320, 1, 532}, {3, 6, 0x2320, 21, 0}}},
+	NXTTMFC_INVALID_TLV_DEL:          {"NXTTMFC_INVALID_TLV_DEL", []wire{{1, 2, 0x2320, 1, 537}, {3, 6, 0x2320, 38, 0}}},
+	NXR_NOT_SUPPORTED:                {"NXR_NOT_SUPPORTED", []wire{{1, 2, 0x2320, 1, 533}, {3, 6, 0x2320, 34, 0}}},
+	NXR_STALE:                        {"NXR_STALE", []wire{{1, 2, 0x2320, 1, 534}, {3, 6, 0x2320, 35, 0}}},
+	NXST_NOT_CONFIGURED:              {"NXST_NOT_CONFIGURED", []wire{{1, 2, 0x2320, 1, 535}, {3, 6, 0x2320, 36, 0}}},
+}
