@@ -48,7 +48,7 @@ type Meta struct {
 	_          uint8
 	CTZone     uint16
 	CTMark     uint32
-	Cold       uint32 // index of the Cold line + 1, 0: none
+	Cold       uint32 // Cold* bits: what the frame's Cold line holds
 	PacketType uint32 // flow.PacketType*
 }
 
@@ -71,8 +71,46 @@ const (
 	HashValid = 1 << 0 // Meta.Hash holds a hash of the 5-tuple
 )
 
+// Bits of Meta.Cold.
+const (
+	ColdTunnel = 1 << 0 // the packet came through a tunnel; Cold.Tunnel tells which
+	ColdCT     = 1 << 1 // Cold.CT holds the label and the original tuple
+)
+
+// Cold is the rarely used metadata of a packet, as raw words: the datapath knows
+// their layout (dpif/flow), this package does not.
+type Cold struct {
+	Tunnel [48]uint64
+	CT     [16]uint64
+}
+
+// GSO types of Meta.GSOType, numbered as in struct virtio_net_hdr.
+const (
+	GSONone  = 0
+	GSOTCPv4 = 1
+	GSOUDP   = 3 // fragmentation of one datagram (obsolete)
+	GSOTCPv6 = 4
+	GSOUDPL4 = 5 // one datagram per segment
+	GSOECN   = 0x80
+)
+
 // Batch is up to BatchSize packets.
 type Batch struct {
 	N    int
 	Pkts [BatchSize]Index
 }
+
+// Full reports that Add has no room left.
+func (b *Batch) Full() bool { return b.N == BatchSize }
+
+// Add appends a packet; the caller has checked Full.
+func (b *Batch) Add(i Index) {
+	b.Pkts[b.N] = i
+	b.N++
+}
+
+// Slice returns the packets of b.
+func (b *Batch) Slice() []Index { return b.Pkts[:b.N] }
+
+// Reset empties b without freeing its packets.
+func (b *Batch) Reset() { b.N = 0 }
