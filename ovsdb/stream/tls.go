@@ -1,0 +1,26 @@
+package stream
+
+import (
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/vlog"
+)
+
+var sslLog = vlog.New("stream_ssl")
+
+// TLS is the keys and options of ssl: and pssl: connections.
+type TLS struct {
+	// PrivateKey, Certificate and CACert name PEM files. CACert may be "none"
+	// to check no peer.
+	PrivateKey, Certificate, CACert string
+}
+
+func openSSL(target, rest string, o *Options) (Conn, error) {
+	sslLog.Err("%s: TLS is not configured", target)
+	return nil, unix.ENOPROTOOPT
+}
+
+func listenSSL(rest string, o *Options) (Listener, error) {
+	sslLog.Err("%s: TLS is not configured", rest)
+	return nil, unix.ENOPROTOOPT
+}
