@@ -69,6 +69,10 @@ const (
 // Bits of Meta.Offload.
 const (
 	HashValid = 1 << 0 // Meta.Hash holds a hash of the 5-tuple
+	// CsumUnmarked says that the device hands over packets with partial checksums
+	// without telling which (AF_XDP behind a veth): the datapath looks at the field
+	// once it knows the layers (Pool.DetectPartial).
+	CsumUnmarked = 1 << 1
 )
 
 // Bits of Meta.Cold.

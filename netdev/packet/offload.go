@@ -1,0 +1,226 @@
+package packet
+
+import "encoding/binary"
+
+// Ethernet types that layers knows.
+const (
+	etherIPv4 = 0x0800
+	etherVLAN = 0x8100
+	etherQinQ = 0x88a8
+	etherIPv6 = 0x86dd
+)
+
+// layers finds the network and the transport header of an Ethernet frame, for
+// packets that nobody extracted yet; ok is false when it has none that holds a
+// checksum.
+func layers(b []byte) (l3, l4 int, proto uint8, ok bool) {
+	at := 12
+	for at+2 <= len(b) {
+		switch binary.BigEndian.Uint16(b[at:]) {
+		case etherVLAN, etherQinQ:
+			at += 4
+			continue
+		case etherIPv4, etherIPv6:
+			l3 = at + 2
+			l4, proto, ok = transport(b, l3)
+			return l3, l4, proto, ok
+		}
+		break
+	}
+	return 0, 0, 0, false
+}
+
+// transport finds the transport header behind the network header at l3; ok is
+// false in all but the first fragment.
+func transport(b []byte, l3 int) (l4 int, proto uint8, ok bool) {
+	if l3 >= len(b) {
+		return 0, 0, false
+	}
+	ip := b[l3:]
+	switch ip[0] >> 4 {
+	case 4:
+		if len(ip) < 20 || binary.BigEndian.Uint16(ip[6:])&0x1fff != 0 {
+			return 0, 0, false
+		}
+		l4, proto = l3+int(ip[0]&15)*4, ip[9]
+	case 6:
+		if len(ip) < 40 {
+			return 0, 0, false
+		}
+		l4, proto, ok = skipExtensions(b, l3+40, ip[6])
+		if !ok {
+			return 0, 0, false
+		}
+	default:
+		return 0, 0, false
+	}
+	return l4, proto, l4 < len(b)
+}
+
+// skipExtensions walks the IPv6 extension headers that begin at offset at.
+func skipExtensions(b []byte, at int, next uint8) (l4 int, proto uint8, ok bool) {
+	for at+8 <= len(b) {
+		switch next {
+		case 0, 43, 60: // hop-by-hop, routing, destination options
+			next, at = b[at], at+int(b[at+1])*8+8
+		case 51: // authentication
+			next, at = b[at], at+int(b[at+1])*4+8
+		case 44: // fragment
+			if binary.BigEndian.Uint16(b[at+2:])&0xfff8 != 0 {
+				return 0, 0, false
+			}
+			next, at = b[at], at+8
+		default:
+			return at, next, true
+		}
+	}
+	return at, next, at < len(b)
+}
+
+// locate finds the layers of packet i, by its metadata when it was extracted.
+func (p *Pool) locate(i Index) (l3, l4 int, proto uint8, ok bool) {
+	m := p.Meta(i)
+	b := p.Data(i)
+	if m.L3 == NoLayer {
+		return layers(b)
+	}
+	l3 = int(m.L3)
+	l4, proto, ok = transport(b, l3)
+	return l3, l4, proto, ok
+}
+
+// l4Len is how many bytes from l4 on belong to the IP packet.
+func (p *Pool) l4Len(i Index, l3, l4 int) int {
+	b := p.Data(i)
+	n := int(p.Meta(i).Len) - l4
+	total := 0
+	if b[l3]>>4 == 4 {
+		total = int(binary.BigEndian.Uint16(b[l3+2:]))
+	} else if v := int(binary.BigEndian.Uint16(b[l3+4:])); v != 0 {
+		total = v + 40
+	}
+	if total != 0 {
+		n = min(n, l3+total-l4)
+	}
+	return n
+}
+
+// SetPartial notes that the checksum at start+offset of a received packet covers
+// only the pseudo header.  When that is not the transport header that the switch
+// sees (a tunnel's inner packet) the checksum is completed at once.
+func (p *Pool) SetPartial(i Index, start, offset int) {
+	if _, l4, proto, ok := p.locate(i); ok && l4 == start && csumOffset(proto) == offset {
+		p.Meta(i).Csum = CsumPartial
+		return
+	}
+	if b := p.Data(i); start+offset+2 <= len(b) {
+		p.complete(i, start, int(p.Meta(i).Len)-start, offset, false)
+	}
+}
+
+// DetectPartial sets the checksum state of a packet that came without one: a
+// field that equals the pseudo header's sum is partial.
+func (p *Pool) DetectPartial(i Index) {
+	l3, l4, proto, ok := p.locate(i)
+	if !ok {
+		return
+	}
+	at := csumOffset(proto)
+	b := p.Data(i)
+	if at < 0 || l4+at+2 > len(b) {
+		return
+	}
+	v := binary.BigEndian.Uint16(b[l4+at:])
+	if v != 0 && v == PseudoSum(b[l3:], proto, p.l4Len(i, l3, l4)) {
+		p.Meta(i).Csum = CsumPartial
+	}
+}
+
+// Partial returns where the transport header of a packet with a partial checksum
+// begins and where in it the checksum is, for devices that complete it.
+func (p *Pool) Partial(i Index) (start, offset int, ok bool) {
+	_, l4, proto, ok := p.locate(i)
+	offset = csumOffset(proto)
+	if !ok || offset < 0 {
+		return 0, 0, false
+	}
+	return l4, offset, true
+}
+
+// CompleteCsum finishes a partial checksum in software.
+func (p *Pool) CompleteCsum(i Index) {
+	m := p.Meta(i)
+	if m.Csum != CsumPartial {
+		return
+	}
+	m.Csum = CsumUnknown
+	l3, l4, proto, ok := p.locate(i)
+	at := csumOffset(proto)
+	if !ok || at < 0 || l4+at+2 > len(p.Data(i)) {
+		return
+	}
+	p.complete(i, l4, p.l4Len(i, l3, l4), at, proto == ProtoUDP)
+	m.Csum = CsumGood
+}
+
+// complete stores the checksum of n bytes from start at start+offset, whose value
+// before is part of the sum.
+func (p *Pool) complete(i Index, start, n, offset int, udp bool) {
+	csum := ^p.sumFrom(i, start, n)
+	if csum == 0 && udp {
+		csum = 0xffff
+	}
+	binary.BigEndian.PutUint16(p.Data(i)[start+offset:], csum)
+}
+
+// sumFrom is the ones-complement sum of n bytes from start, over all frames.
+func (p *Pool) sumFrom(i Index, start, n int) uint16 {
+	var acc uint16
+	odd := false
+	for ; i != 0 && n > 0; i = p.Meta(i).Next {
+		b := p.Data(i)
+		if start >= len(b) {
+			start -= len(b)
+			continue
+		}
+		b = b[start:min(len(b), start+n)]
+		start = 0
+		s := Sum(b, 0)
+		if odd {
+			s = s<<8 | s>>8
+		}
+		acc = fold(uint64(acc) + uint64(s))
+		odd = odd != (len(b)&1 == 1)
+		n -= len(b)
+	}
+	return acc
+}
+
+// CsumOK verifies the transport checksum of packet i; partial ones and packets
+// without any are fine.
+func (p *Pool) CsumOK(i Index) bool {
+	m := p.Meta(i)
+	if m.Csum == CsumPartial || m.Csum == CsumGood {
+		return true
+	}
+	if m.Csum == CsumBad {
+		return false
+	}
+	l3, l4, proto, ok := p.locate(i)
+	at := csumOffset(proto)
+	b := p.Data(i)
+	if !ok || at < 0 || l4+at+2 > len(b) {
+		return true
+	}
+	if proto == ProtoUDP && binary.BigEndian.Uint16(b[l4+at:]) == 0 {
+		return true
+	}
+	n := p.l4Len(i, l3, l4)
+	sum := fold(uint64(PseudoSum(b[l3:], proto, n)) + uint64(p.sumFrom(i, l4, n)))
+	if sum != 0xffff {
+		m.Csum = CsumBad
+		return false
+	}
+	m.Csum = CsumGood
+	return true
+}
