@@ -1,0 +1,144 @@
+package classifier
+
+import (
+	"math/bits"
+
+	"sluice/dpif/flow"
+)
+
+// Mask is the compressed form of a flow.Mask: the words that are not zero and
+// where they belong.  It is immutable; the rules of one subtable share one Mask.
+type Mask struct {
+	words []uint64 // the non-zero words, in order of idx
+	idx   []uint8  // their places in flow.Words, rising
+	hash  uint64   // of idx and words
+}
+
+// Every word index of a Flow must fit the uint8 of Mask.idx.
+var _ [255 - flow.NWords]struct{}
+
+// NewMask compresses m.
+func NewMask(m *flow.Mask) *Mask {
+	w := m.Words()
+	n := 0
+	for _, v := range w {
+		if v != 0 {
+			n++
+		}
+	}
+	mini := &Mask{words: make([]uint64, 0, n), idx: make([]uint8, 0, n)}
+	for i, v := range w {
+		if v != 0 {
+			mini.idx = append(mini.idx, uint8(i))
+			mini.words = append(mini.words, v)
+			mini.hash = mix(mini.hash, v+uint64(i)<<56)
+		}
+	}
+	return mini
+}
+
+// Expand returns the mask in its full form.
+func (m *Mask) Expand() flow.Mask {
+	var full flow.Mask
+	w := full.Words()
+	for i, x := range m.idx {
+		w[x] = m.words[i]
+	}
+	return full
+}
+
+// IsCatchall reports whether m matches every packet.
+func (m *Mask) IsCatchall() bool { return len(m.idx) == 0 }
+
+// equal reports whether a and b have the same bits.
+func (m *Mask) equal(b *Mask) bool {
+	if m == b {
+		return true
+	}
+	if m.hash != b.hash || len(m.idx) != len(b.idx) {
+		return false
+	}
+	for i := range m.idx {
+		if m.idx[i] != b.idx[i] || m.words[i] != b.words[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// covers reports whether m has every bit that b has.
+func (m *Mask) covers(b *Mask) bool {
+	i := 0
+	for j, x := range b.idx {
+		for i < len(m.idx) && m.idx[i] < x {
+			i++
+		}
+		if i == len(m.idx) || m.idx[i] != x || b.words[j]&^m.words[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// values compresses the words of f that m names, under m.
+func (m *Mask) values(f *flow.Flow) []uint64 {
+	if len(m.idx) == 0 {
+		return nil
+	}
+	w := f.Words()
+	v := make([]uint64, len(m.idx))
+	for i, x := range m.idx {
+		v[i] = w[x] & m.words[i]
+	}
+	return v
+}
+
+// word returns the value at word x of a rule's values, 0 when m has no bit there.
+func (m *Mask) word(values []uint64, x int) uint64 {
+	for i, y := range m.idx {
+		if int(y) == x {
+			return values[i]
+		}
+	}
+	return 0
+}
+
+// foldInto adds the bits of words [from, to) of m to wc.
+func (m *Mask) foldInto(wc *flow.Words, from, to int) {
+	for i := from; i < to; i++ {
+		wc[m.idx[i]] |= m.words[i]
+	}
+}
+
+// hashRange continues hash h over the words [from, to) of m, taken from w.
+func (m *Mask) hashRange(w *flow.Words, from, to int, h uint64) uint64 {
+	for i := from; i < to; i++ {
+		h = mix(h, w[m.idx[i]]&m.words[i])
+	}
+	return h
+}
+
+// hashValues continues hash h over already masked words.
+func hashValues(v []uint64, h uint64) uint64 {
+	for _, x := range v {
+		h = mix(h, x)
+	}
+	return h
+}
+
+// mix folds a word into a hash: a multiply whose halves are combined.  It is
+// private to lookups; nothing that users see depends on it.
+func mix(h, v uint64) uint64 {
+	hi, lo := bits.Mul64(h^v^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+	return hi ^ lo
+}
+
+// fold32 reduces a hash to the 32 bits that tables store.  0 is not used, so
+// that it can mean "none".
+func fold32(h uint64) uint32 {
+	x := uint32(h>>32) ^ uint32(h)
+	if x == 0 {
+		return 1
+	}
+	return x
+}
