@@ -1,42 +1,17 @@
 package ofp
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"sluice/ofproto/ofp/action"
+)
 
 // ActionSet is a set of kinds of action, as features of switches, tables and
-// groups list them.
+// groups list them: bit N stands for action.Kind N.
 type ActionSet uint64
 
-// The kinds of action that features can list.  The order is that in which they
-// are printed.
-const (
-	ActOutput ActionSet = 1 << iota
-	ActGroup
-	ActEnqueue
-	ActSetVLANVID
-	ActSetVLANPCP
-	ActStripVLAN
-	ActPushVLAN
-	ActSetEthSrc
-	ActSetEthDst
-	ActSetIPv4Src
-	ActSetIPv4Dst
-	ActSetIPDSCP
-	ActSetIPECN
-	ActSetIPTTL
-	ActSetL4SrcPort
-	ActSetL4DstPort
-	ActSetField
-	ActDecTTL
-	ActSetMPLSLabel
-	ActSetMPLSTC
-	ActSetMPLSTTL
-	ActDecMPLSTTL
-	ActPushMPLS
-	ActPopMPLS
-	ActSetQueue
-	ActRegMove
-	ActMeter
-)
+// Has reports whether kind k is in the set.
+func (s ActionSet) Has(k action.Kind) bool { return s&(1<<k) != 0 }
 
 // InstructionSet is a set of kinds of instruction.
 type InstructionSet uint32
