@@ -1,0 +1,236 @@
+package ofproto
+
+import (
+	"sluice/dpif/flow"
+	"sluice/ofproto/classifier"
+	"sluice/ofproto/ofp"
+	"sluice/ofproto/ofp/field"
+)
+
+// SwitchConfig is what the database wants of one bridge.  cmd/ovs-vswitchd/bridge
+// fills it from the Bridge row and those that it refers to; Switch.Apply makes it so.
+type SwitchConfig struct {
+	Name         string
+	DatapathType string // "netdev" or "system"
+	DatapathID   uint64
+	HWAddr       flow.MAC // of the local port
+	DPDesc       string   // other_config:dp-desc; "" means "None"
+	SerialDesc   string   // other_config:dp-sn; "" means "None"
+
+	FailMode    FailMode
+	Protocols   ofp.VersionBitmap // 0: all
+	Controllers []ControllerConfig
+	Snoops      []string // punix: targets that show the primary controllers' traffic
+
+	DisableInBand  bool // other_config:disable-in-band
+	InBandQueue    int  // -1: none
+	InBandManagers []string
+
+	FlowTables map[uint8]TableConfig
+	// FlowRestoreWait keeps the datapath from forwarding by flows until an outside
+	// tool has put the flow tables back.
+	FlowRestoreWait bool
+
+	MACAgingSec    int // 0: 300
+	MACTableSize   int // 0: 8192
+	ForwardBPDU    bool
+	FloodVLANs     []uint16 // VLANs without learning
+	Mcast          *McastConfig
+	STP            *STPConfig
+	RSTP           *RSTPConfig
+	Mirrors        []MirrorConfig
+	NetFlow        *NetFlowConfig
+	SFlow          *SFlowConfig
+	BundleIdleSec  int // OpenFlow bundles: 0 means 10
+	Bundles        []BundleConfig
+	MgmtSocketDirs []string // nil: the run directory that New was given
+}
+
+// FailMode says what a bridge does without a controller.
+type FailMode uint8
+
+// The fail modes.
+const (
+	FailStandalone FailMode = iota
+	FailSecure
+)
+
+// ControllerConfig is one controller of a bridge.
+type ControllerConfig struct {
+	Target       string
+	Service      bool // listens (ptcp:, punix:, pssl:) or is marked "service"; no primary controller
+	InBand       bool // connection_mode
+	MaxBackoffMs int  // 0: 8000 for primary, 60000 else
+	ProbeMs      int  // inactivity probe, 0: none; -1: not set (5000 for primary)
+	EnableAsync  bool
+	RateLimit    int // packet-ins a second, 0: not limited
+	BurstLimit   int
+	QueueSize    int // controller_queue_size, 0: 100
+	DSCP         uint8
+}
+
+// ControllerStatus is what the database shows of a controller.
+type ControllerStatus struct {
+	IsConnected bool
+	Role        string            // "master", "slave", "other", "" unknown
+	Pairs       map[string]string // the status column
+}
+
+// TableConfig is a row of Flow_Table.
+type TableConfig struct {
+	Name      string
+	FlowLimit uint32 // ^0: none
+	Evict     bool   // overflow_policy=evict
+	Groups    []field.Sub
+	Prefixes  []classifier.Prefix // nil: classifier.DefaultPrefixes
+}
+
+// VLANMode is a bundle's way with VLANs.
+type VLANMode uint8
+
+// The VLAN modes (Port vlan_mode).
+const (
+	VLANAccess VLANMode = iota
+	VLANTrunk
+	VLANNativeTagged
+	VLANNativeUntagged
+	VLANDot1QTunnel
+)
+
+// PriorityTags says when a bundle tags frames of VLAN 0 with their priority.
+type PriorityTags uint8
+
+// The ways of priority tagging (Port other_config:priority-tags).
+const (
+	PriorityTagsNever PriorityTags = iota
+	PriorityTagsIfNonzero
+	PriorityTagsAlways
+)
+
+// BundleConfig is a Port row: one interface, or several that are bonded.
+type BundleConfig struct {
+	Name         string
+	Members      []MemberConfig
+	VLANMode     VLANMode
+	Tag          int      // -1: none (trunk)
+	Trunks       []uint16 // empty: all
+	CVLANs       []uint16 // VLANDot1QTunnel; empty: all
+	QinQEthType  uint16   // 0x88a8 or 0x8100
+	PriorityTags PriorityTags
+	Protected    bool
+	Bond         *BondConfig // with several members
+	LACP         *LACPConfig
+}
+
+// MemberConfig is an interface in a bundle.
+type MemberConfig struct {
+	OFPort uint32
+	LACP   *LACPMemberConfig
+}
+
+// BondConfig is how a bond spreads packets.
+type BondConfig struct {
+	Mode                string // "active-backup", "balance-slb", "balance-tcp"
+	UpDelayMs           int
+	DownDelayMs         int
+	RebalanceMs         int
+	Basis               uint32
+	FallbackAB          bool
+	Primary             string
+	ActiveMAC           flow.MAC
+	UseLBOutput         bool
+	AllMembersActive    bool
+	MIIMonitorMs        int // 0: carrier events
+	DetectByMII         bool
+	LACPFallback        bool
+	RebalanceConfigured bool
+}
+
+// LACPConfig is LACP on a bundle.
+type LACPConfig struct {
+	Active   bool
+	SystemID flow.MAC
+	Priority uint16
+	Fast     bool
+	Fallback bool
+}
+
+// LACPMemberConfig is LACP on one interface.
+type LACPMemberConfig struct {
+	Name     string
+	PortID   uint16
+	Priority uint16
+	Key      uint16
+}
+
+// MirrorConfig is a Mirror row; ports are named by their bundles.
+type MirrorConfig struct {
+	Name             string
+	SelectAll        bool
+	SrcPorts         []string
+	DstPorts         []string
+	SelectVLANs      []uint16 // empty: all
+	OutPort          string
+	OutVLAN          int // -1: OutPort is set
+	SnapLen          uint16
+	UUID             string
+	HasSelectedVLANs bool
+}
+
+// McastConfig is multicast snooping.
+type McastConfig struct {
+	FloodUnreg bool
+	IdleSec    int
+	MaxEntries int
+	Ports      map[string]McastPortConfig // by bundle
+}
+
+// McastPortConfig is multicast snooping on one bundle.
+type McastPortConfig struct{ Flood, FloodReports bool }
+
+// STPConfig is spanning tree on a bridge.
+type STPConfig struct {
+	SystemID                         uint64
+	Priority                         uint16
+	HelloTimeMs, MaxAgeMs, FwdDelaMs int
+	Ports                            map[uint32]STPPortConfig
+}
+
+// STPPortConfig is spanning tree on one port.
+type STPPortConfig struct {
+	Enable   bool
+	PortNum  uint8
+	Priority uint8
+	PathCost uint16
+}
+
+// RSTPConfig is rapid spanning tree on a bridge.
+type RSTPConfig struct {
+	Address            uint64
+	Priority           uint16
+	AgeingTime         uint32
+	ForceProtocol      int
+	ForwardDelaySec    uint16
+	MaxAgeSec          uint16
+	TransmitHoldCount  int
+	Ports              map[uint32]map[string]string
+	HasForwardDelaySec bool
+}
+
+// NetFlowConfig is a NetFlow row.
+type NetFlowConfig struct {
+	Targets               []string
+	EngineType, EngineID  uint8
+	ActiveTimeoutSec      int
+	AddIDToInterface      bool
+	HasEngineType, HasEng bool
+}
+
+// SFlowConfig is an sFlow row.
+type SFlowConfig struct {
+	Targets                     []string
+	Sampling, Polling, HeaderLn uint32
+	SubID                       uint32
+	Agent                       string
+	ControlIP                   string
+}

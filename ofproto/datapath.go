@@ -1,0 +1,63 @@
+package ofproto
+
+import (
+	"sluice/dpif"
+	"sluice/dpif/flow"
+	"sluice/ofproto/ofp"
+	"sluice/ofproto/ofp/action"
+)
+
+// Datapath is what a Switch needs of the Backer that serves it.  The control thread
+// calls it.
+type Datapath interface {
+	// SwitchAdd and SwitchDel say that the bridge exists from now on, or no longer.
+	SwitchAdd(sw *Switch) error
+	SwitchDel(sw *Switch)
+
+	// PortAdd puts p.Dev into the datapath and sets p.DPPort; PortDel takes it out.
+	PortAdd(sw *Switch, p *Port) error
+	PortDel(sw *Switch, p *Port) error
+
+	// Configured says that what translation reads of sw may have changed: the
+	// configuration, or the ports and their state.  Tables, groups and meters it
+	// reads by version; for those there is FlowsChanged.
+	Configured(sw *Switch)
+	FlowsChanged(sw *Switch)
+
+	// PacketOut runs actions on a packet, as if it came in by po.Flow.InPort.
+	PacketOut(sw *Switch, po *PacketOut, now int64) error
+	// Resume goes on with a packet that waited for a controller.
+	Resume(sw *Switch, pin *ofp.PacketIn, now int64) error
+
+	// DumpSeq changes when the revalidators finish a dump: rule statistics are
+	// fresh then.
+	DumpSeq() uint64
+
+	// Meters of the datapath.  MeterSet with id NoMeter makes a new one.
+	MeterFeatures() dpif.MeterFeatures
+	MeterSet(id uint32, cfg dpif.MeterConfig) (uint32, error)
+	MeterGet(id uint32) (dpif.MeterStats, error)
+	MeterDel(id uint32) error
+
+	// CTFlush deletes connections; see ofp.CTFlush.
+	CTFlush(*ofp.CTFlush) error
+}
+
+// NoMeter is no datapath meter.
+const NoMeter = ^uint32(0)
+
+// PacketOut is a packet that a controller sends.  The flow has the metadata; its
+// other fields are those of the packet.
+type PacketOut struct {
+	Packet  []byte
+	Flow    flow.Flow
+	Actions action.List
+}
+
+// PacketIn is a packet for controllers, as translation produces it.
+type PacketIn struct {
+	ofp.PacketIn
+	ControllerID uint16
+	// MaxLen of the action, or -1 for the connection's miss_send_len.
+	MaxLen int
+}
