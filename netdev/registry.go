@@ -125,16 +125,36 @@ func Devices() []Device {
 	return registry.sorted
 }
 
-// Run does the control work of every open device; the main loop calls it once a
-// turn.
+// hooks are what classes want to do in every turn of the loop.
+var hooks []hook
+
+type hook struct {
+	run  func(now int64)
+	wait func(*poll.Set)
+}
+
+// OnRun has Run and Wait call the functions before they turn to the devices; a
+// class registers what serves all its devices, such as an event socket.
+func OnRun(run func(now int64), wait func(*poll.Set)) {
+	hooks = append(hooks, hook{run, wait})
+}
+
+// Run does the control work of all classes and open devices; the main loop calls
+// it once a turn.
 func Run(now int64) {
+	for _, h := range hooks {
+		h.run(now)
+	}
 	for _, d := range Devices() {
 		d.Run(now)
 	}
 }
 
-// Wait arms set with whatever wakes Run of every open device.
+// Wait arms set with whatever wakes Run.
 func Wait(set *poll.Set) {
+	for _, h := range hooks {
+		h.wait(set)
+	}
 	for _, d := range Devices() {
 		d.Wait(set)
 	}

@@ -1,0 +1,201 @@
+package rtnl
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/errno"
+	"sluice/internal/vlog"
+	"sluice/netdev"
+)
+
+var deviceRL = vlog.NewLimiter(1, 5)
+
+// Device is the part of a netdev.Device that a kernel link answers; the classes
+// system, tap and afxdp embed it and add queues.
+//
+// Getters read a copy of the link's state that events and setters refresh, so
+// that they cost no system call.
+//
+// Thread-safety: the control thread owns it, but for Stats.
+type Device struct {
+	netdev.Base
+	mon    *Monitor
+	index  int
+	link   atomic.Pointer[Link]
+	resets uint64
+	// swapped is set for tap: the kernel's receive side is the switch's send
+	// side.
+	swapped bool
+
+	features    netdev.Features
+	hasFeatures bool // features are those of the link as it is now
+	driver      map[string]string
+}
+
+// Init opens the link of that name; swapped is set for tap devices.
+func (d *Device) Init(name, typ string, swapped bool) error {
+	// These names stand for directories of /proc/sys/net/ipv4/conf, and an
+	// attempt to create such a link makes events though it fails.
+	if name == "default" || name == "all" {
+		return fmt.Errorf("%s: Linux forbids network device with this name: %w", name, unix.EINVAL)
+	}
+	link, err := Get(name)
+	if err != nil {
+		return err
+	}
+	mon, err := Default()
+	if err != nil {
+		return err
+	}
+	d.Base.Init(name, typ)
+	d.mon, d.index, d.swapped = mon, link.Index, swapped
+	d.link.Store(link)
+	mon.devices[d.index] = d
+	return nil
+}
+
+// CloseLink stops following the link and takes the device out of the registry.
+func (d *Device) CloseLink() {
+	if d.mon != nil && d.mon.devices[d.index] == d {
+		delete(d.mon.devices, d.index)
+	}
+	d.Release()
+}
+
+// Link is the state of the link as last seen.
+func (d *Device) Link() *Link { return d.link.Load() }
+
+// refresh reads the link again.
+func (d *Device) refresh() {
+	l, err := GetByIndex(d.index)
+	if err != nil {
+		d.gone()
+		return
+	}
+	d.store(l)
+}
+
+func (d *Device) store(l *Link) {
+	d.sawFlags(l.Flags)
+	d.link.Store(l)
+	d.hasFeatures = false
+	d.Changed()
+}
+
+// sawFlags counts a change of carrier, also one that is over by the time that the
+// link is read.
+func (d *Device) sawFlags(flags uint32) {
+	old := d.Link()
+	if (old.Flags^flags)&unix.IFF_RUNNING == 0 {
+		return
+	}
+	d.resets++
+	l := *old
+	l.Flags = flags
+	d.link.Store(&l)
+}
+
+// gone marks the link as down: it was removed or moved to another namespace.
+func (d *Device) gone() {
+	l := *d.Link()
+	l.Flags &^= unix.IFF_UP | unix.IFF_RUNNING
+	d.store(&l)
+}
+
+// EtherAddr implements netdev.Device.
+func (d *Device) EtherAddr() netdev.MAC { return d.Link().MAC }
+
+// SetEtherAddr implements netdev.Device.
+func (d *Device) SetEtherAddr(mac netdev.MAC) error {
+	if d.Link().MAC == mac {
+		return nil
+	}
+	return d.set(SetMAC(d.index, mac))
+}
+
+// MTU implements netdev.Device.
+func (d *Device) MTU() int { return d.Link().MTU }
+
+// SetMTU implements netdev.Device.
+func (d *Device) SetMTU(mtu int) error {
+	if d.Link().MTU == mtu {
+		return nil
+	}
+	return d.set(SetMTU(d.index, mtu))
+}
+
+// Ifindex implements netdev.Device.
+func (d *Device) Ifindex() int { return d.index }
+
+// Carrier implements netdev.Device.
+func (d *Device) Carrier() bool { return d.Link().Up() && d.Link().Running() }
+
+// CarrierResets implements netdev.Device.
+func (d *Device) CarrierResets() uint64 { return d.resets }
+
+// AdminUp implements netdev.Device.
+func (d *Device) AdminUp() bool { return d.Link().Up() }
+
+// SetAdminUp implements netdev.Device.
+func (d *Device) SetAdminUp(up bool) error {
+	if d.Link().Up() == up {
+		return nil
+	}
+	return d.set(SetUp(d.index, up))
+}
+
+// set finishes a setter: after a success the link is read again.
+func (d *Device) set(err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Name(), err)
+	}
+	d.refresh()
+	return nil
+}
+
+// Features implements netdev.Device.
+func (d *Device) Features() netdev.Features {
+	if !d.hasFeatures {
+		d.features, d.hasFeatures = linkFeatures(d.Name()), true
+	}
+	return d.features
+}
+
+// Status implements netdev.Device: the driver, as stock names it.
+func (d *Device) Status() map[string]string {
+	if d.driver == nil {
+		info, err := driverInfo(d.Name())
+		if err != nil {
+			log.DbgRL(deviceRL, "%s: ETHTOOL_GDRVINFO: %s", d.Name(), errno.Text(err))
+			return nil
+		}
+		d.driver = info
+	}
+	m := make(map[string]string, len(d.driver))
+	for k, v := range d.driver {
+		m[k] = v
+	}
+	return m
+}
+
+// Stats implements netdev.Device: the kernel's counters, from the switch's side.
+func (d *Device) Stats() netdev.Stats {
+	l, err := GetByIndex(d.index)
+	if err != nil {
+		return netdev.NoStats()
+	}
+	s := l.Stats()
+	if !d.swapped {
+		return s
+	}
+	return netdev.Stats{
+		RxPackets: s.TxPackets, TxPackets: s.RxPackets,
+		RxBytes: s.TxBytes, TxBytes: s.RxBytes,
+		RxErrors: s.TxErrors, TxErrors: s.RxErrors,
+		RxDropped: s.TxDropped, TxDropped: s.RxDropped,
+		Multicast: s.Multicast, Collisions: s.Collisions,
+	}
+}
