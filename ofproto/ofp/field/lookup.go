@@ -10,6 +10,8 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
+func hex(n uint64) string { return strconv.FormatUint(n, 16) }
+
 type wireName struct {
 	id   ID
 	wire *WireID
@@ -39,6 +41,9 @@ func buildIndexes() {
 			w := &f.IDs[i]
 			byNXM[w.Name] = wireName{id, w}
 			byHeader[w.Header&^lenBits] = wireName{id, w}
+			if c := classIndex(w.Header.Class()); c >= 0 {
+				direct[c][w.Header.Num()] = uint8(id) + 1
+			}
 			for v := ofver.Version(0); v <= ofver.OF15; v++ {
 				if i == 0 || v >= w.Since {
 					preferred[id][v] = w.Header
@@ -71,15 +76,20 @@ func ByWireName(name string) (id ID, wild, ok bool) {
 // ByHeader finds the field that an OXM or NXM header names.  The length must be
 // the field's (any for tun_metadata fields).
 func ByHeader(h Header) (ID, bool) {
-	w, ok := byHeader[h&^lenBits]
-	if !ok {
-		return 0, false
-	}
-	n := h.Len()
+	n := h.PayloadLen()
 	if h.HasMask() {
-		n = h.PayloadLen()/2 + h.Size() - 4
+		n /= 2
 	}
-	if n != w.wire.Header.Len() && !table[w.id].Variable {
+	if c := classIndex(h.Class()); c >= 0 {
+		id := ID(direct[c][h.Num()])
+		if id == 0 {
+			return 0, false
+		}
+		f := &table[id-1]
+		return id - 1, n == int(f.Size) || f.Variable
+	}
+	w, ok := byHeader[h&^lenBits]
+	if !ok || n != w.wire.Header.PayloadLen() && !table[w.id].Variable {
 		return 0, false
 	}
 	return w.id, true
