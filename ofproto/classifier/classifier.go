@@ -25,6 +25,7 @@
 package classifier
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -594,4 +595,9 @@ func (c *Classifier) Collect(dst []*Rule, target *Rule, version uint64) []*Rule 
 		}
 	}
 	return dst
+}
+
+// Compare orders rules by their matches, in some fixed way.
+func (r *Rule) Compare(o *Rule) int {
+	return cmp.Or(slices.Compare(r.mask.idx, o.mask.idx), slices.Compare(r.mask.words, o.mask.words), slices.Compare(r.values, o.values))
 }
