@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -74,11 +75,13 @@ func randomMAC() netdev.MAC {
 
 // Device is a virtual port.
 //
-// Thread-safety: the control thread owns it.
+// Thread-safety: the control thread owns it, but for the counters.
 type Device struct {
 	netdev.Base
 	mac  netdev.MAC
 	peer string
+
+	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
 }
 
 // SetConfig implements netdev.Device: a patch port takes its peer's name.
@@ -175,5 +178,24 @@ func (d *Device) SetAdminUp(up bool) error {
 	return nil
 }
 
-// Stats implements netdev.Device: ofproto adds what it translated.
-func (d *Device) Stats() netdev.Stats { return netdev.NoStats() }
+// IncRx counts packets that came in by the port, as translation saw it.  Any
+// thread.
+func (d *Device) IncRx(packets, bytes uint64) {
+	d.rxPackets.Add(packets)
+	d.rxBytes.Add(bytes)
+}
+
+// IncTx counts packets that left by the port, as translation saw it.  Any
+// thread.
+func (d *Device) IncTx(packets, bytes uint64) {
+	d.txPackets.Add(packets)
+	d.txBytes.Add(bytes)
+}
+
+// Stats implements netdev.Device: what IncRx and IncTx counted.
+func (d *Device) Stats() netdev.Stats {
+	s := netdev.NoStats()
+	s.RxPackets, s.RxBytes = d.rxPackets.Load(), d.rxBytes.Load()
+	s.TxPackets, s.TxBytes = d.txPackets.Load(), d.txBytes.Load()
+	return s
+}
