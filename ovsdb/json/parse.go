@@ -450,3 +450,44 @@ func allZero(s string) bool {
 	}
 	return true
 }
+
+// Skip passes over the next value, checking no more than its brackets.
+func (p *Parser) Skip() error {
+	depth := 0
+	for {
+		c := p.Peek()
+		switch c {
+		case 0:
+			return p.fail("unexpected end of input")
+		case '"':
+			if _, err := p.str(); err != nil {
+				return err
+			}
+		case '{', '[':
+			depth++
+			p.pos++
+		case '}', ']':
+			depth--
+			p.pos++
+		default:
+			p.pos++
+			for p.pos < len(p.text) && p.text[p.pos] > ' ' && !isPunct(p.text[p.pos]) {
+				p.pos++
+			}
+		}
+		if depth == 0 && c != ':' && c != ',' {
+			return nil
+		}
+		if depth < 0 {
+			return p.fail("unexpected closing bracket")
+		}
+	}
+}
+
+func isPunct(c byte) bool {
+	switch c {
+	case '{', '}', '[', ']', ',', ':', '"':
+		return true
+	}
+	return false
+}

@@ -1,0 +1,416 @@
+package storage
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"errors"
+	"io"
+	"os"
+	"sync"
+
+	"sluice/ovsdb/data"
+	"sluice/ovsdb/db"
+)
+
+// Result is the end of one Commit or Compact that did not finish at once.
+type Result struct {
+	// Token is what the caller gave.
+	Token any
+	// Err is nil if all is well.
+	Err *data.Error
+}
+
+// Writer appends records to a Log in the order of the calls.
+//
+// The obvious ways are bad ones: writing and flushing in the caller makes
+// everybody wait for one client's flush, and a flush per durable transaction
+// makes sixteen writers as slow as one. Here a goroutine takes all records that
+// wait, writes them at once and flushes once. A record that need not be flushed
+// is written by the caller itself if nothing is under way, as handing it over
+// would cost more than the write.
+//
+// After a failure the Writer stands still: everything behind the failed record
+// builds on what it changed. The caller undoes all its transactions that have
+// no result yet and calls Reset.
+//
+// Thread-safety: one goroutine calls the exported methods; notify is called
+// from others when Take has something to give.
+type Writer struct {
+	opts   Options
+	format format
+	notify func()
+
+	mu      sync.Mutex
+	wake    sync.Cond
+	log     *Log     // +checklocks:mu, but the goroutine uses it while busy
+	queue   []job    // +checklocks:mu
+	results []Result // +checklocks:mu
+	busy    bool     // +checklocks:mu the goroutine is writing or flushing
+	failed  bool     // +checklocks:mu
+	closed  bool     // +checklocks:mu
+	end     int64    // +checklocks:mu the end of the last record known to be good
+	records int      // +checklocks:mu since the last compaction
+	based   int64    // +checklocks:mu size after it
+	workers sync.WaitGroup
+}
+
+type job struct {
+	token   any
+	body    []byte
+	durable bool
+	kind    jobKind
+	compact *compaction
+}
+
+type jobKind uint8
+
+const (
+	jobCommit jobKind = iota
+	jobMark           // a compaction begins here
+	jobSwap           // a compaction's new file is ready
+)
+
+// compaction is a new file being made of a snapshot.
+type compaction struct {
+	token   any
+	schema  *data.Schema
+	snap    *db.Snapshot
+	comment string
+	wall    int64
+	tail    int64 // where in the old file the records after the snapshot begin
+	copied  int64 // how far they have been copied
+	out     *Log
+	err     *data.Error
+}
+
+// NewWriter takes over a log that has been read, with the number of records it
+// had. notify may be called from any goroutine.
+func NewWriter(l *Log, records int, o Options, notify func()) *Writer {
+	w := &Writer{opts: o, notify: notify, log: l, records: records, based: l.off, end: l.off}
+	w.format = standalone{}
+	w.wake.L = &w.mu
+	w.workers.Add(1)
+	go w.run()
+	return w
+}
+
+// Commit appends a record with the given content. If done is set it is over,
+// with err; otherwise a Result with the token follows.
+func (w *Writer) Commit(body []byte, durable bool, token any) (done bool, err *data.Error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	durable = durable || w.format.alwaysDurable()
+	if !durable && !w.busy && !w.failed && len(w.queue) == 0 {
+		err = w.log.append(w.format.frame(nil, body))
+		if err == nil {
+			w.records++
+			w.end = w.log.off
+		}
+		return true, err
+	}
+	w.queue = append(w.queue, job{token: token, body: body, durable: durable})
+	w.wake.Signal()
+	return false, nil
+}
+
+// Busy tells whether a Commit has not ended yet.
+func (w *Writer) Busy() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.busy || len(w.queue) > 0 || len(w.results) > 0
+}
+
+// Compact replaces the file by one that holds only the snapshot, and what was
+// committed since; a Result with the token follows.
+func (w *Writer) Compact(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, token any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := &compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall}
+	w.queue = append(w.queue, job{token: token, kind: jobMark, compact: c})
+	w.wake.Signal()
+}
+
+// Take returns the results since the last call, in order of the calls.
+func (w *Writer) Take() []Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.results
+	w.results = nil
+	return r
+}
+
+// Reset lets the Writer go on after a failure; it forgets what is queued and
+// returns the tokens of compactions among that.
+func (w *Writer) Reset() (compactions []any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range w.queue {
+		if j.kind != jobCommit {
+			compactions = append(compactions, j.token)
+			j.compact.discard()
+		}
+	}
+	w.queue, w.failed = nil, false
+	return compactions
+}
+
+// Stats tells the file's size, its size after the last compaction and the
+// number of records since.
+func (w *Writer) Stats() (size, based int64, records int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.end, w.based, w.records
+}
+
+// SetNoDiff changes how later compactions are written; commits are encoded by
+// the caller.
+func (w *Writer) SetNoDiff(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.opts.NoDiff = on
+}
+
+// Name is the file's name as the user wrote it.
+func (w *Writer) Name() string { return w.log.name }
+
+// Close waits for what is queued and closes the file.
+func (w *Writer) Close() {
+	w.mu.Lock()
+	w.closed = true
+	w.wake.Signal()
+	w.mu.Unlock()
+	w.workers.Wait()
+	w.log.Close()
+}
+
+// run is the goroutine: take all that is queued, write, flush, report.
+func (w *Writer) run() {
+	defer w.workers.Done()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		for (len(w.queue) == 0 || w.failed) && !w.closed {
+			w.wake.Wait()
+		}
+		if len(w.queue) == 0 || w.failed {
+			return
+		}
+		n := 0
+		for n < len(w.queue) && w.queue[n].kind == jobCommit {
+			n++
+		}
+		if n > 0 {
+			w.commit(w.queue[:n:n])
+			continue
+		}
+		j := w.queue[0]
+		w.queue = w.queue[1:]
+		if j.kind == jobMark {
+			w.mark(j.compact)
+		} else {
+			w.swap(j.compact)
+		}
+	}
+}
+
+// commit writes and flushes a batch. It runs with mu held but for the I/O.
+func (w *Writer) commit(batch []job) {
+	w.queue = w.queue[len(batch):]
+	w.busy = true
+	w.mu.Unlock()
+
+	var recs []byte
+	durable := false
+	state := w.format.save()
+	for i := range batch {
+		recs = w.format.frame(recs, batch[i].body)
+		durable = durable || batch[i].durable
+	}
+	start := w.log.off
+	err := w.log.append(recs)
+	if err == nil && durable {
+		if err = w.log.Sync(); err != nil {
+			w.log.cut(start)
+		}
+	}
+
+	w.mu.Lock()
+	w.busy = false
+	if err != nil {
+		w.failed = true
+		w.format.restore(state)
+	} else {
+		w.records += len(batch)
+		w.end = w.log.off
+	}
+	for i := range batch {
+		w.results = append(w.results, Result{batch[i].token, err})
+	}
+	w.notify()
+}
+
+// mark notes where a compaction's snapshot ends in the file and starts it.
+func (w *Writer) mark(c *compaction) {
+	c.tail = w.log.off
+	c.copied = c.tail
+	from := w.log.f
+	w.workers.Add(1)
+	go w.compact(c, from)
+}
+
+// compact makes the new file beside the running commits.
+func (w *Writer) compact(c *compaction, from io.ReaderAt) {
+	defer w.workers.Done()
+	c.err = w.writeSnapshot(c)
+	for c.err == nil {
+		// Copy most of what was committed meanwhile, so that little is left
+		// for the moment in which commits wait.
+		w.mu.Lock()
+		end := w.end
+		w.mu.Unlock()
+		if end-c.copied < 1<<18 {
+			break
+		}
+		c.err = c.copyTail(from, end)
+	}
+	if c.err == nil {
+		c.err = c.out.Sync()
+	}
+	w.mu.Lock()
+	w.queue = append(w.queue, job{token: c.token, kind: jobSwap, compact: c})
+	w.wake.Signal()
+	w.mu.Unlock()
+}
+
+// copyTail copies records from the old file up to end.
+func (c *compaction) copyTail(from io.ReaderAt, end int64) *data.Error {
+	buf := make([]byte, 1<<18)
+	for c.copied < end {
+		n := min(int64(len(buf)), end-c.copied)
+		if _, err := from.ReadAt(buf[:n], c.copied); err != nil {
+			return data.IOErrorf(err, "%s: read failed", c.out.name)
+		}
+		if err := c.out.append(buf[:n]); err != nil {
+			return err
+		}
+		c.copied += n
+	}
+	return nil
+}
+
+func (w *Writer) writeSnapshot(c *compaction) *data.Error {
+	w.mu.Lock()
+	tmp, opts := w.log.path+".tmp", w.opts
+	w.mu.Unlock()
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return data.IOErrorf(err, "failed to remove %s", tmp)
+	}
+	out, err := openLog(tmp, false, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return err
+	}
+	c.out = out
+	return writeBase(out, c, opts)
+}
+
+// writeBase writes a standalone file's schema and snapshot.
+func writeBase(out *Log, c *compaction, opts Options) *data.Error {
+	schema := c.schema.JSON()
+	out.magic = MagicStandalone
+	if err := out.append(Frame(nil, out.magic, schema.Append(nil))); err != nil {
+		return err
+	}
+	return out.appendStream(func(write func([]byte) error) error {
+		return EncodeSnapshot(c.snap, c.comment, c.wall, opts, write)
+	})
+}
+
+// streamDigits is the width of the length in the header of a record that is
+// written before its length is known; readers accept leading zeros.
+const streamDigits = 12
+
+// appendStream writes one record whose content comes in pieces.
+func (l *Log) appendStream(produce func(write func([]byte) error) error) *data.Error {
+	hsize := int64(len(header(nil, l.magic, 0, streamDigits, make([]byte, sha1.Size))))
+	h := sha1.New()
+	w := bufio.NewWriterSize(io.NewOffsetWriter(l.f, l.off+hsize), 1<<20)
+	size := 0
+	write := func(b []byte) error {
+		h.Write(b)
+		size += len(b)
+		_, err := w.Write(b)
+		return err
+	}
+	err := produce(write)
+	if err == nil {
+		err = write([]byte{'\n'})
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		_, err = l.f.WriteAt(header(nil, l.magic, size, streamDigits, h.Sum(nil)), l.off)
+	}
+	if err != nil {
+		return data.IOErrorf(err, "%s: write failed", l.name)
+	}
+	l.off += hsize + int64(size)
+	return nil
+}
+
+func (c *compaction) discard() {
+	if c.out != nil {
+		c.out.f.Close()
+		os.Remove(c.out.path)
+		c.out = nil
+	}
+	c.snap = nil
+}
+
+// swap puts the new file in the place of the old one.
+func (w *Writer) swap(c *compaction) {
+	w.busy = true
+	w.mu.Unlock()
+	if c.err == nil && c.copied < w.log.off {
+		if c.err = c.copyTail(w.log.f, w.log.off); c.err == nil {
+			c.err = c.out.Sync()
+		}
+	}
+	if c.err == nil {
+		if err := os.Rename(c.out.path, w.log.path); err != nil {
+			c.err = data.IOErrorf(err, "failed to rename \"%s\" to \"%s\"", c.out.path, w.log.path)
+		}
+	}
+	w.mu.Lock()
+	w.busy = false
+	if c.err != nil {
+		c.discard()
+	} else {
+		old := w.log.f
+		w.log.f, w.log.off, w.log.synced = c.out.f, c.out.off, c.out.off
+		w.log.dirty, w.log.broken = false, false
+		w.based, w.end, w.records = c.out.off, c.out.off, 0
+		c.snap = nil
+		w.mu.Unlock()
+		old.Close()
+		syncDir(w.log.path)
+		w.mu.Lock()
+	}
+	w.results = append(w.results, Result{c.token, c.err})
+	w.notify()
+}
+
+// format is how records stand in the file.
+type format interface {
+	frame(dst, body []byte) []byte
+	alwaysDurable() bool
+	save() any
+	restore(any)
+}
+
+type standalone struct{}
+
+func (standalone) frame(dst, body []byte) []byte { return Frame(dst, MagicStandalone, body) }
+func (standalone) alwaysDurable() bool           { return false }
+func (standalone) save() any                     { return nil }
+func (standalone) restore(any)                   {}
