@@ -521,3 +521,9 @@ func ParseSub(s string) (Sub, error) {
 	}
 	return sub, err
 }
+
+// ParseNumber reads a number of the field's width, whatever its text form.
+func (f *Field) ParseNumber(s string) (v Value, ok bool) {
+	rest, ok, big := parseInt(s, v[:f.Size])
+	return v, ok && !big && rest == ""
+}

@@ -206,7 +206,7 @@ func AppendCookie(b []byte, cookie, mask uint64) []byte {
 
 // AppendRaw appends an entry with exactly these bytes; mask nil: unmasked.
 func AppendRaw(b []byte, id ID, ver ofver.Version, value, mask []byte) []byte {
-	b = AppendHeader(b, id, ver, len(value), mask != nil)
+	b = PreferredHeader(id, ver).WithPayload(len(value), mask != nil).append(b)
 	b = append(b, value...)
 	return append(b, mask...)
 }
