@@ -1,0 +1,65 @@
+// Package appctl is every command of ovs-vswitchd's control socket but those that
+// all daemons have: one file per prefix, each a table of commands.
+//
+// Arguments that need the parser of another layer (a datapath flow for a dummy
+// device, a match for a trace) are parsed here and go down as structs.  The package
+// decides nothing: it calls bridges, datapaths and devices and prints what they say.
+package appctl
+
+import (
+	"sluice/cmd/ovs-vswitchd/bridge"
+	"sluice/dpif/dpctl"
+	"sluice/ofproto"
+	"sluice/ovsdb/unixctl"
+)
+
+// Env is what the commands work on.
+type Env struct {
+	Bridges *bridge.Bridges
+	// Now is the control loop's clock.
+	Now func() int64
+}
+
+// command is one row of a prefix's table.
+type command struct {
+	name, usage      string
+	minArgs, maxArgs int
+	fn               func(*Env, *unixctl.Request)
+}
+
+// Register adds all commands.  dummy adds those of test devices.
+func Register(srv *unixctl.Server, env *Env, dummy bool) {
+	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands}
+	if dummy {
+		tables = append(tables, dummyCommands)
+	}
+	for _, table := range tables {
+		for _, c := range table {
+			srv.Register(c.name, c.usage, c.minArgs, c.maxArgs, func(r *unixctl.Request) { c.fn(env, r) })
+		}
+	}
+	registerDpctl(srv, env)
+}
+
+// withSwitch runs fn on the bridge that the first argument names.
+func withSwitch(fn func(*Env, *unixctl.Request, *ofproto.Switch)) func(*Env, *unixctl.Request) {
+	return func(env *Env, r *unixctl.Request) {
+		sw := env.Bridges.Switch(r.Args[0])
+		if sw == nil {
+			r.ReplyError("no such bridge")
+			return
+		}
+		fn(env, r, sw)
+	}
+}
+
+// reply answers with text, or with the error.
+func reply(r *unixctl.Request, text string, err error) {
+	if err != nil {
+		r.ReplyError(err.Error())
+		return
+	}
+	r.Reply(text)
+}
+
+var _ = dpctl.Datapath{}

@@ -1,0 +1,281 @@
+// Package bridge makes the switch what the Open_vSwitch database says, and the
+// database say what the switch is.
+//
+// It reads rows of the replica (ovsdb/client), opens devices (netdev), makes one
+// Backer per type of datapath and one Switch per bridge (ofproto), and writes the
+// columns that ovs-vsctl and controllers of the host read: ofport, error, status,
+// statistics, cur_cfg.  Rows stop here: what goes down are plain structs.
+//
+// The order of a turn is stock's: database, datapaths and bridges, reconfiguration,
+// status.  Reconfiguration deletes before it adds, because what is added may need a
+// name or number that is deleted.
+//
+// Thread-safety: everything belongs to the control loop.
+package bridge
+
+import (
+	"cmp"
+	"maps"
+	"os"
+	"slices"
+
+	"sluice/dpif"
+	"sluice/internal/coverage"
+	"sluice/internal/poll"
+	"sluice/internal/vlog"
+	"sluice/netdev"
+	"sluice/ofproto"
+	"sluice/ovsdb/client"
+	"sluice/schema/vswitch"
+)
+
+var (
+	log          = vlog.New("bridge")
+	rlDup        = vlog.NewLimiter(1, 5)
+	rlLock       = vlog.NewLimiter(1, 1)
+	rlAdd        = vlog.NewLimiter(1, 5)
+	cReconfigure = coverage.New("bridge_reconfigure")
+)
+
+// Version is the release of Open vSwitch whose behaviour this switch has.
+const Version = "3.1.0"
+
+// Env is what the process gives the bridges.
+type Env struct {
+	DB      *vswitch.DB
+	RunDir  string
+	Program string // name in the start-up message
+	// OpenDatapath makes the datapath of a type ("netdev", "system", "dummy").
+	OpenDatapath func(typ string) (dpif.Dpif, error)
+	// DatapathTypes lists what OpenDatapath takes.
+	DatapathTypes []string
+	// DeviceType maps the type of an Interface row to the class that serves it on
+	// a datapath of that type ("internal" is a TAP device, or a dummy).
+	DeviceType func(datapathType, ifaceType string) string
+	// Dummy is set for test runs: MAC addresses are then predictable.
+	Dummy bool
+	// Ready is called once, when the first configuration is in force.
+	Ready func()
+	// SSL is told the keys of the SSL row whenever they may have changed.
+	SSL func(privateKey, certificate, caCert string, bootstrap bool)
+}
+
+// Bridges is all bridges of the process.
+type Bridges struct {
+	env      Env
+	backers  map[string]*backerRef // by datapath type
+	bridges  map[string]*bridge
+	cfgSeqno uint
+	// configured is set once a configuration is in force; until then nothing in
+	// the kernel is touched.
+	configured bool
+	announced  bool
+	// restoring is flow-restore-wait of the database.
+	restoring bool
+	status    statusWriter
+	writes    *client.Txn // of the current reconfiguration
+	now       int64
+}
+
+// backerRef is the datapath of a type with its Backer and the number of bridges
+// that use it.
+type backerRef struct {
+	typ    string
+	dp     dpif.Dpif
+	backer *ofproto.Backer
+	users  int
+}
+
+// bridge is one bridge.
+type bridge struct {
+	name, typ string // typ as it was asked for
+	row       *vswitch.Bridge
+	ref       *backerRef
+	sw        *ofproto.Switch
+	ports     map[string]*port
+	ea        netdev.MAC // address of the local port
+	defaultEA netdev.MAC
+	dpid      uint64
+}
+
+// port is a Port row: a bundle of interfaces.
+type port struct {
+	name   string
+	row    *vswitch.Port
+	synth  bool // made up, because the database lacks the local port
+	ifaces []*iface
+}
+
+// iface is an Interface row with its open device.
+type iface struct {
+	name, typ string             // typ of the row
+	row       *vswitch.Interface // nil: synthesized
+	dev       netdev.Device
+	ofport    uint32
+	changeSeq uint64
+	refreshed bool
+}
+
+// New makes the bridges of a database; nothing happens before Run.
+func New(env Env) *Bridges {
+	b := &Bridges{env: env, backers: map[string]*backerRef{}, bridges: map[string]*bridge{}}
+	b.status.init()
+	return b
+}
+
+// sorted returns the bridges by name.
+func (b *Bridges) sorted() []*bridge {
+	return slices.SortedFunc(maps.Values(b.bridges), func(x, y *bridge) int { return cmp.Compare(x.name, y.name) })
+}
+
+func (br *bridge) sortedPorts() []*port {
+	return slices.SortedFunc(maps.Values(br.ports), func(x, y *port) int { return cmp.Compare(x.name, y.name) })
+}
+
+// sortedBackers returns the datapaths in use by type.
+func (b *Bridges) sortedBackers() []*backerRef {
+	return slices.SortedFunc(maps.Values(b.backers), func(x, y *backerRef) int { return cmp.Compare(x.typ, y.typ) })
+}
+
+// Run does one turn at ms now.
+func (b *Bridges) Run(now int64) {
+	b.now = now
+	b.env.DB.Run(now)
+	if b.env.DB.LockContended() {
+		b.disable(now)
+		return
+	}
+	if !b.env.DB.HasLock() || !b.env.DB.HasEverConnected() {
+		return
+	}
+	b.runSwitches(now)
+	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured {
+		b.cfgSeqno = seq
+		b.applyDatabase(now)
+	}
+	b.status.run(b, now)
+}
+
+// disable gives up all bridges while another process holds the lock.  What the
+// other one may use in the kernel is left alone.
+func (b *Bridges) disable(now int64) {
+	log.ErrRL(rlLock, "another ovs-vswitchd process is running, disabling this process (pid %d) until it goes away", os.Getpid())
+	for _, br := range b.sorted() {
+		b.destroy(br, false, now)
+	}
+	b.configured = false
+}
+
+// runSwitches runs datapaths before bridges, so that what came in is seen by the
+// OpenFlow connections of the same turn.
+func (b *Bridges) runSwitches(now int64) {
+	for _, ref := range b.sortedBackers() {
+		ref.backer.Run(now)
+	}
+	for _, br := range b.sorted() {
+		for _, p := range br.sortedPorts() {
+			for _, i := range p.ifaces {
+				i.dev.Run(now)
+			}
+		}
+		br.sw.Run(now)
+	}
+}
+
+// applyDatabase reconfigures, and reports cur_cfg and the types that there are.
+func (b *Bridges) applyDatabase(now int64) {
+	root := b.env.DB.Root()
+	b.writes = b.env.DB.Begin()
+	b.reconfigure(root, now)
+	if root != nil {
+		root.SetCurCfg(b.writes, root.NextCfg)
+		root.SetDatapathTypes(b.writes, b.env.DatapathTypes)
+		root.SetIfaceTypes(b.writes, netdev.Types())
+		root.SetDpdkInitialized(b.writes, false)
+		root.SetDpdkVersion(b.writes, ptr("none"))
+	}
+	b.configured = true
+	b.status.refreshAll = true
+	b.status.begin(b.writes, !b.announced)
+	b.writes = nil
+}
+
+// ready tells the world that the first configuration is in force.
+func (b *Bridges) ready() {
+	if b.announced {
+		return
+	}
+	b.announced = true
+	if b.env.Ready != nil {
+		b.env.Ready()
+	}
+	log.Info("%s (Open vSwitch) %s", b.env.Program, Version)
+}
+
+// Wait says when Run has something to do.
+func (b *Bridges) Wait(s *poll.Set) {
+	b.env.DB.Wait(s, b.now)
+	for _, ref := range b.backers {
+		ref.backer.Wait(s)
+	}
+	for _, br := range b.bridges {
+		br.sw.Wait(s)
+		for _, p := range br.ports {
+			for _, i := range p.ifaces {
+				i.dev.Wait(s)
+			}
+		}
+	}
+	if b.configured {
+		b.status.wait(b, s)
+	}
+}
+
+// Switch returns the bridge of that name, or nil.
+func (b *Bridges) Switch(name string) *ofproto.Switch {
+	if br := b.bridges[name]; br != nil {
+		return br.sw
+	}
+	return nil
+}
+
+// Switches returns all bridges by name.
+func (b *Bridges) Switches() []*ofproto.Switch {
+	var out []*ofproto.Switch
+	for _, br := range b.sorted() {
+		out = append(out, br.sw)
+	}
+	return out
+}
+
+// Backer returns the Backer that serves a bridge, or nil.
+func (b *Bridges) Backer(bridgeName string) *ofproto.Backer {
+	if br := b.bridges[bridgeName]; br != nil {
+		return br.ref.backer
+	}
+	return nil
+}
+
+// Datapath is a datapath in use.
+type Datapath struct {
+	Type   string
+	Dpif   dpif.Dpif
+	Backer *ofproto.Backer
+}
+
+// Datapaths returns the datapaths in use by type.
+func (b *Bridges) Datapaths() []Datapath {
+	var out []Datapath
+	for _, ref := range b.sortedBackers() {
+		out = append(out, Datapath{ref.typ, ref.dp, ref.backer})
+	}
+	return out
+}
+
+// Exit ends all bridges.  Without cleanup the internal ports stay in the kernel
+// with their addresses; with it, they go.
+func (b *Bridges) Exit(cleanup bool, now int64) {
+	for _, br := range b.sorted() {
+		b.destroyBridge(br, cleanup, !cleanup, now)
+	}
+}

@@ -1,0 +1,418 @@
+package bridge
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"sluice/internal/errno"
+	"sluice/netdev"
+	"sluice/ofproto"
+	"sluice/schema/vswitch"
+)
+
+// reconfigure makes the switch what the database says: deletions first, then
+// additions, then the settings of each bridge.  root is nil for an empty database.
+func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
+	cReconfigure.Inc()
+	b.configureSSL(root)
+	wanted := b.wantedBridges(root)
+	for _, br := range b.sorted() {
+		row := wanted[br.name]
+		if row == nil || row.DatapathType != br.typ {
+			b.destroy(br, true, now)
+			continue
+		}
+		br.row = row
+		b.deletePorts(br, now)
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if b.bridges[name] == nil {
+			b.create(name, wanted[name], now)
+		}
+	}
+	b.configureDatapaths(root)
+	for _, br := range b.sorted() {
+		b.addPorts(br, now)
+	}
+	for _, br := range b.sorted() {
+		b.configure(br, root, now)
+	}
+	// What was configured must be in force before cur_cfg says so.
+	b.runSwitches(now)
+	for _, ref := range b.sortedBackers() {
+		ref.dp.Quiesce()
+	}
+}
+
+// wantedBridges returns the Bridge rows by name.
+func (b *Bridges) wantedBridges(root *vswitch.OpenVSwitch) map[string]*vswitch.Bridge {
+	wanted := map[string]*vswitch.Bridge{}
+	if root == nil {
+		return wanted
+	}
+	for _, row := range refs(root.Bridges, b.env.DB.Bridge) {
+		name := row.Name
+		switch {
+		case strings.ContainsAny(name, `/\`):
+			log.WarnRL(rlDup, "ignoring bridge with invalid name \"%s\"", name)
+		case wanted[name] != nil:
+			log.WarnRL(rlDup, "bridge %s specified twice", name)
+		default:
+			wanted[name] = row
+		}
+	}
+	return wanted
+}
+
+func (b *Bridges) configureSSL(root *vswitch.OpenVSwitch) {
+	if root == nil || root.Ssl == nil || b.env.SSL == nil {
+		return
+	}
+	if r := b.env.DB.SSL(*root.Ssl); r != nil {
+		b.env.SSL(r.PrivateKey, r.Certificate, r.CaCert, r.BootstrapCaCert)
+	}
+}
+
+// create makes a bridge and, for the first of its type, the datapath.
+func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
+	typ := row.DatapathType
+	ref, err := b.datapath(normalType(typ))
+	if err != nil {
+		log.Err("failed to create bridge %s: %s", name, errno.Text(err))
+		return
+	}
+	br := &bridge{name: name, typ: typ, row: row, ref: ref, ports: map[string]*port{}, defaultEA: b.defaultEA()}
+	br.ea = br.defaultEA
+	cfg := b.switchConfig(br, nil)
+	sw, err := ofproto.New(ref.backer, cfg, ofproto.Env{RunDir: b.env.RunDir}, now)
+	if err != nil {
+		log.Err("failed to create bridge %s: %s", name, errno.Text(err))
+		b.release(ref)
+		return
+	}
+	br.sw = sw
+	b.bridges[name] = br
+}
+
+// normalType is the type of datapath that serves a datapath_type.
+func normalType(t string) string {
+	if t == "" {
+		return "system"
+	}
+	return t
+}
+
+// datapath returns the datapath of a type, made if need be, with one more user.
+func (b *Bridges) datapath(typ string) (*backerRef, error) {
+	ref := b.backers[typ]
+	if ref == nil {
+		dp, err := b.env.OpenDatapath(typ)
+		if err != nil {
+			return nil, err
+		}
+		ref = &backerRef{typ: typ, dp: dp, backer: ofproto.NewBacker(dp)}
+		b.backers[typ] = ref
+	}
+	ref.users++
+	return ref, nil
+}
+
+func (b *Bridges) release(ref *backerRef) {
+	ref.users--
+	if ref.users > 0 {
+		return
+	}
+	delete(b.backers, ref.typ)
+	ref.backer.Close()
+	if err := ref.dp.Close(true); err != nil {
+		log.Warn("datapath %s: %s", ref.typ, errno.Text(err))
+	}
+}
+
+// destroy ends a bridge; del says that it is gone from the database for good.
+func (b *Bridges) destroy(br *bridge, del bool, now int64) {
+	b.destroyBridge(br, del, false, now)
+}
+
+func (b *Bridges) destroyBridge(br *bridge, del, keepInternal bool, now int64) {
+	delete(b.bridges, br.name)
+	for _, p := range br.sortedPorts() {
+		for _, i := range p.ifaces {
+			b.closeIface(br, i, keepInternal || !del && i.typ == "internal", now, false)
+		}
+	}
+	br.sw.Destroy(now)
+	b.release(br.ref)
+}
+
+// wantedPort is a Port row with its Interface rows.
+type wantedPort struct {
+	row    *vswitch.Port // nil: synthesized
+	ifaces []*vswitch.Interface
+}
+
+// wantedPorts returns the Port rows of a bridge by name; the local port is made
+// up when the database lacks it.
+func (b *Bridges) wantedPorts(br *bridge) map[string]wantedPort {
+	out := map[string]wantedPort{}
+	seen := map[string]bool{}
+	for _, row := range refs(br.row.Ports, b.env.DB.Port) {
+		name := row.Name
+		if _, dup := out[name]; dup {
+			log.Warn("bridge %s: %s specified twice as bridge port", br.name, name)
+			continue
+		}
+		w := wantedPort{row: row}
+		for _, i := range refs(row.Interfaces, b.env.DB.Interface) {
+			if n := i.Name; !seen[n] {
+				seen[n] = true
+				w.ifaces = append(w.ifaces, i)
+			}
+		}
+		slices.SortFunc(w.ifaces, func(x, y *vswitch.Interface) int { return cmp.Compare(x.Name, y.Name) })
+		out[name] = w
+	}
+	// Controllers are reached by the local port.
+	if _, ok := out[br.name]; !ok && !seen[br.name] && len(br.row.Controller) > 0 {
+		log.Warn("bridge %s: no port named %s, synthesizing one", br.name, br.name)
+		out[br.name] = wantedPort{}
+	}
+	return out
+}
+
+// deletePorts removes ports and interfaces that are gone or changed their kind, and
+// gives the others their new rows and options.
+func (b *Bridges) deletePorts(br *bridge, now int64) {
+	wanted := b.wantedPorts(br)
+	for _, p := range br.sortedPorts() {
+		w, ok := wanted[p.name]
+		p.row = w.row
+		keep := p.ifaces[:0]
+		for _, i := range p.ifaces {
+			row := findIface(w, i.name)
+			if !ok || (row == nil) != (i.row == nil) || !b.reconfigureIface(br, i, row, now) {
+				b.closeIface(br, i, false, now, true)
+				continue
+			}
+			keep = append(keep, i)
+		}
+		p.ifaces = keep
+		if len(p.ifaces) == 0 {
+			delete(br.ports, p.name)
+		}
+	}
+}
+
+func findIface(w wantedPort, name string) *vswitch.Interface {
+	for _, r := range w.ifaces {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// reconfigureIface gives an open device its new options; false means that it must
+// be opened again.
+func (b *Bridges) reconfigureIface(br *bridge, i *iface, row *vswitch.Interface, now int64) bool {
+	if row == nil {
+		return true
+	}
+	i.row = row
+	if b.ifaceType(br, row) != i.typ {
+		return false
+	}
+	if want := requestedOFPort(row); want != 0 && want != i.ofport && i.ofport != ofproto.LocalPort {
+		return false
+	}
+	if err := i.dev.SetConfig(row.Options); err != nil {
+		log.Warn("could not configure network device %s (%s)", i.name, errno.Text(err))
+		b.ifaceError(row, "could not configure network device "+i.name+" ("+errno.Text(err)+")")
+		return false
+	}
+	b.setMTU(i)
+	return true
+}
+
+// ifaceType is the type of an Interface row; the local port's is always internal.
+func (b *Bridges) ifaceType(br *bridge, row *vswitch.Interface) string {
+	if row.Name == br.name {
+		return "internal"
+	}
+	return cmp.Or(row.Type, "system")
+}
+
+// requestedOFPort is ofport_request, or 0.
+func requestedOFPort(row *vswitch.Interface) uint32 {
+	v := val(row.OfportRequest)
+	if v < 1 || v >= 0xff00 {
+		return 0
+	}
+	return uint32(v)
+}
+
+// addPorts opens what is wanted and missing: interfaces with a requested number
+// first, so that they get it.
+func (b *Bridges) addPorts(br *bridge, now int64) {
+	wanted := b.wantedPorts(br)
+	names := slices.Sorted(maps.Keys(wanted))
+	for _, requested := range []bool{true, false} {
+		for _, name := range names {
+			w := wanted[name]
+			if w.row == nil {
+				if !requested && br.ports[name] == nil {
+					b.addIface(br, name, w, nil, now)
+				}
+				continue
+			}
+			for _, row := range w.ifaces {
+				if (requestedOFPort(row) != 0) == requested && !br.hasIface(row.Name) {
+					b.addIface(br, name, w, row, now)
+				}
+			}
+		}
+	}
+}
+
+func (br *bridge) hasIface(name string) bool {
+	for _, p := range br.ports {
+		for _, i := range p.ifaces {
+			if i.name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// addIface opens a device and adds it to the switch; errors go to the row.
+func (b *Bridges) addIface(br *bridge, portName string, w wantedPort, row *vswitch.Interface, now int64) {
+	i := &iface{name: portName, typ: "internal", row: row}
+	if row != nil {
+		i.name, i.typ = row.Name, b.ifaceType(br, row)
+	}
+	if msg := b.open(br, i, now); msg != "" {
+		if row != nil {
+			b.ifaceError(row, msg)
+		}
+		return
+	}
+	p := br.ports[portName]
+	if p == nil {
+		p = &port{name: portName, row: w.row, synth: w.row == nil}
+		br.ports[portName] = p
+	}
+	p.ifaces = append(p.ifaces, i)
+	slices.SortFunc(p.ifaces, func(x, y *iface) int { return cmp.Compare(x.name, y.name) })
+}
+
+// reservedNames are names of devices that tunnels use inside the datapath.
+var reservedNames = []string{
+	"ovs-netdev", "genev_sys", "gre_sys", "vxlan_sys", "lisp_sys", "stt_sys", "erspan_sys", "ip6erspan_sys", "ip6gre_sys", "gtpu_sys", "bareudp_sys",
+}
+
+func reserved(name string) bool {
+	return name == "ovs-netdev" || slices.ContainsFunc(reservedNames[1:], func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// open opens and adds a device; it returns the text for the error column.
+func (b *Bridges) open(br *bridge, i *iface, now int64) string {
+	if reserved(i.name) {
+		log.Warn("could not create interface %s, name is reserved", i.name)
+		return "could not create interface " + i.name + ", name is reserved"
+	}
+	dev, err := netdev.Open(i.name, b.env.DeviceType(br.ref.typ, i.typ))
+	if err != nil {
+		return warn("could not open network device %s (%s)", i.name, err)
+	}
+	i.dev = dev
+	if i.row != nil {
+		if err := dev.SetConfig(i.row.Options); err != nil {
+			dev.Close(false)
+			return warn("could not configure network device %s (%s)", i.name, err)
+		}
+		b.setMTU(i)
+	}
+	want := uint32(0)
+	switch {
+	case i.name == br.name:
+		want = ofproto.LocalPort
+	case i.row != nil:
+		if want = requestedOFPort(i.row); want == 0 {
+			if v := val(i.row.Ofport); v >= 1 && v < 0xff00 {
+				want = uint32(v)
+			}
+		}
+	}
+	i.ofport, err = br.sw.PortAdd(dev, want, now)
+	if err != nil {
+		dev.Close(false)
+		msg := "could not add network device " + i.name + " to ofproto (" + errno.Text(err) + ")"
+		log.WarnRL(rlAdd, "%s", msg)
+		return msg
+	}
+	log.Info("bridge %s: added interface %s on port %d", br.name, i.name, shownPort(i.ofport))
+	return ""
+}
+
+func warn(format, name string, err error) string {
+	log.Warn(format, name, errno.Text(err))
+	r := strings.NewReplacer("%s (%s)", name+" ("+errno.Text(err)+")")
+	return r.Replace(format)
+}
+
+// shownPort is a port number as the database shows it: 16 bits.
+func shownPort(ofport uint32) uint32 {
+	if ofport >= 0xffffff00 {
+		return ofport & 0xffff
+	}
+	return ofport
+}
+
+func (b *Bridges) setMTU(i *iface) {
+	want := val(i.row.MtuRequest)
+	if want <= 0 || int(want) == i.dev.MTU() {
+		return
+	}
+	if err := i.dev.SetMTU(int(want)); err != nil {
+		log.Warn("interface %s: cannot set MTU %d (%s)", i.name, want, errno.Text(err))
+	}
+}
+
+// closeIface takes an interface out of the switch and closes its device.
+func (b *Bridges) closeIface(br *bridge, i *iface, keep bool, now int64, say bool) {
+	br.sw.PortDel(i.ofport, now)
+	if say {
+		log.Info("bridge %s: deleted interface %s on port %d", br.name, i.name, shownPort(i.ofport))
+	}
+	if err := i.dev.Close(keep); err != nil {
+		log.Warn("%s: closing fails: %s", i.name, errno.Text(err))
+	}
+}
+
+// ifaceError shows an error of an interface that is not in the switch.
+func (b *Bridges) ifaceError(row *vswitch.Interface, msg string) {
+	t := b.writes
+	row.SetOfport(t, ptr(int64(-1)))
+	row.SetError(t, &msg)
+	row.SetAdminState(t, nil)
+	row.SetDuplex(t, nil)
+	row.SetIfindex(t, nil)
+	row.SetLacpCurrent(t, nil)
+	row.SetLinkResets(t, nil)
+	row.SetLinkSpeed(t, nil)
+	row.SetLinkState(t, nil)
+	row.SetMacInUse(t, nil)
+	row.SetMtu(t, nil)
+	row.SetStatus(t, nil)
+	row.SetStatistics(t, nil)
+	row.SetBfdStatus(t, nil)
+	row.SetCfmFault(t, nil)
+	row.SetCfmFaultStatus(t, nil)
+	row.SetCfmFlapCount(t, nil)
+	row.SetCfmHealth(t, nil)
+	row.SetCfmRemoteMpids(t, nil)
+	row.SetCfmRemoteOpstate(t, nil)
+}

@@ -1,0 +1,229 @@
+package bridge
+
+import (
+	"fmt"
+	"math"
+
+	"sluice/internal/poll"
+	"sluice/netdev"
+	"sluice/ofproto"
+	"sluice/ovsdb/client"
+	"sluice/schema/vswitch"
+)
+
+// statusWriter keeps the columns that others read up to date: link and address when
+// they change, statistics every few seconds.  One transaction is in flight at a
+// time.
+type statusWriter struct {
+	txn         *client.Txn
+	first       bool // its end makes the process ready
+	refreshAll  bool
+	statsAt     int64
+	statsEvery  int64
+	statsNow    bool
+	controllers map[client.UUID]string // summary of what was written last
+}
+
+func (w *statusWriter) init() {
+	w.statsEvery = 5000
+	w.controllers = map[client.UUID]string{}
+}
+
+// begin takes over the transaction of a reconfiguration.
+func (w *statusWriter) begin(txn *client.Txn, first bool) {
+	w.txn, w.first = txn, first
+}
+
+func (w *statusWriter) run(b *Bridges, now int64) {
+	if w.txn == nil && w.due(b, now) {
+		w.txn = b.env.DB.Begin()
+		w.write(b, now)
+	} else if w.txn != nil && w.refreshAll {
+		w.write(b, now) // a reconfiguration reports the state with cur_cfg
+	}
+	if w.txn == nil {
+		return
+	}
+	switch w.txn.Commit() {
+	case client.Uncommitted, client.Incomplete:
+		return
+	case client.Success, client.Unchanged:
+	case client.Error:
+		log.ErrRL(rlAdd, "database refuses the status of the switch: %s", w.txn.Err())
+	default:
+		w.refreshAll = true
+	}
+	w.txn = nil
+	if w.first {
+		w.first = false
+		b.ready()
+	}
+}
+
+// due says whether there is something to write.
+func (w *statusWriter) due(b *Bridges, now int64) bool {
+	if w.refreshAll || now >= w.statsAt {
+		return true
+	}
+	for _, br := range b.bridges {
+		for _, p := range br.ports {
+			for _, i := range p.ifaces {
+				if i.row != nil && (!i.refreshed || i.dev.ChangeSeq() != i.changeSeq) {
+					return true
+				}
+			}
+		}
+		if w.controllersChanged(b, br) {
+			return true
+		}
+	}
+	return false
+}
+
+// wait wakes the loop for the next statistics and for a link that changed.
+func (w *statusWriter) wait(b *Bridges, s *poll.Set) {
+	switch {
+	case w.txn != nil:
+	case w.refreshAll:
+		s.Immediate()
+	case len(b.bridges) > 0:
+		s.Timer(w.statsAt)
+	}
+}
+
+// write puts the state into the transaction: all of it, or what changed.
+func (w *statusWriter) write(b *Bridges, now int64) {
+	all := w.refreshAll
+	stats := now >= w.statsAt || all
+	w.refreshAll = false
+	if now >= w.statsAt {
+		w.statsEvery = statsInterval(b.env.DB.Root())
+		w.statsAt = now + w.statsEvery
+	}
+	for _, br := range b.sorted() {
+		br.row.SetDatapathVersion(w.txn, "<built-in>")
+		for _, p := range br.sortedPorts() {
+			for _, i := range p.ifaces {
+				if i.row == nil {
+					continue
+				}
+				if seq := i.dev.ChangeSeq(); all || !i.refreshed || seq != i.changeSeq {
+					i.changeSeq, i.refreshed = seq, true
+					w.netdevStatus(i)
+				}
+				if stats {
+					w.statistics(i)
+				}
+			}
+		}
+		w.controllerStatus(b, br)
+	}
+}
+
+// netdevStatus writes what the device is like.
+func (w *statusWriter) netdevStatus(i *iface) {
+	t, r, d := w.txn, i.row, i.dev
+	r.SetStatus(t, d.Status())
+	r.SetAdminState(t, choose(d.AdminUp(), "up", "down"))
+	r.SetLinkState(t, choose(d.Carrier(), "up", "down"))
+	r.SetLinkResets(t, ptr(int64(d.CarrierResets())))
+	if bps, full := speed(d.Features().Current); bps > 0 {
+		r.SetLinkSpeed(t, &bps)
+		r.SetDuplex(t, choose(full, "full", "half"))
+	} else {
+		r.SetLinkSpeed(t, nil)
+		r.SetDuplex(t, nil)
+	}
+	if mtu := d.MTU(); mtu > 0 {
+		r.SetMtu(t, ptr(int64(mtu)))
+	} else {
+		r.SetMtu(t, nil)
+	}
+	if ea := d.EtherAddr(); ea != (netdev.MAC{}) {
+		r.SetMacInUse(t, ptr(fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", ea[0], ea[1], ea[2], ea[3], ea[4], ea[5])))
+	} else {
+		r.SetMacInUse(t, nil)
+	}
+	r.SetIfindex(t, ptr(int64(max(d.Ifindex(), 0))))
+}
+
+// speed is the link speed in bit/s and whether it is full duplex, of OpenFlow's
+// feature bits (OFPPF_*).
+func speed(features uint32) (bps int64, full bool) {
+	const fullBits = 1<<1 | 1<<3 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<9
+	for _, s := range []struct {
+		bits uint32
+		bps  int64
+	}{
+		{1 << 9, 1e12}, {1 << 8, 100e9}, {1 << 7, 40e9}, {1 << 6, 10e9}, {1<<5 | 1<<4, 1e9}, {1<<3 | 1<<2, 100e6}, {1<<1 | 1<<0, 10e6},
+	} {
+		if features&s.bits != 0 {
+			return s.bps, features&fullBits != 0
+		}
+	}
+	return 0, false
+}
+
+// statistics writes the counters that the device has.
+func (w *statusWriter) statistics(i *iface) {
+	s := i.dev.Stats()
+	out := map[string]int64{}
+	for _, c := range []struct {
+		name string
+		v    uint64
+	}{
+		{"rx_packets", s.RxPackets}, {"tx_packets", s.TxPackets}, {"rx_bytes", s.RxBytes}, {"tx_bytes", s.TxBytes},
+		{"rx_dropped", s.RxDropped}, {"tx_dropped", s.TxDropped}, {"rx_errors", s.RxErrors}, {"tx_errors", s.TxErrors},
+		{"rx_frame_err", s.RxFrameErrors}, {"rx_over_err", s.RxOverErrors}, {"rx_crc_err", s.RxCRCErrors},
+		{"rx_missed_errors", s.RxMissedErrors}, {"collisions", s.Collisions}, {"rx_multicast_packets", s.Multicast},
+	} {
+		if c.v != netdev.Unsupported {
+			out[c.name] = clamp(c.v)
+		}
+	}
+	for _, c := range i.dev.CustomStats() {
+		out[c.Name] = clamp(c.Value)
+	}
+	i.row.SetStatistics(w.txn, out)
+}
+
+func clamp(v uint64) int64 { return int64(min(v, math.MaxInt64)) }
+
+// controllersChanged says whether the state of a controller differs from what the
+// database was told.
+func (w *statusWriter) controllersChanged(b *Bridges, br *bridge) bool {
+	if len(br.row.Controller) == 0 {
+		return false
+	}
+	states := br.sw.ControllerStatus()
+	for _, r := range refs(br.row.Controller, b.env.DB.Controller) {
+		if w.controllers[r.UUID] != summary(states, r) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *statusWriter) controllerStatus(b *Bridges, br *bridge) {
+	if len(br.row.Controller) == 0 {
+		return
+	}
+	states := br.sw.ControllerStatus()
+	for _, r := range refs(br.row.Controller, b.env.DB.Controller) {
+		st := states[r.Target]
+		w.controllers[r.UUID] = summary(states, r)
+		r.SetIsConnected(w.txn, st.IsConnected)
+		if st.Role == "" {
+			r.SetRole(w.txn, nil)
+		} else {
+			r.SetRole(w.txn, &st.Role)
+		}
+		r.SetStatus(w.txn, st.Pairs)
+	}
+}
+
+// summary is what of a controller's state is news; times pass without being that.
+func summary(states map[string]ofproto.ControllerStatus, r *vswitch.Controller) string {
+	st, ok := states[r.Target]
+	return fmt.Sprint(ok, st.IsConnected, st.Role, st.Pairs["state"], st.Pairs["last_error"])
+}
