@@ -2,6 +2,9 @@ package rtnl
 
 import (
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -154,6 +157,20 @@ func (d *Device) set(err error) error {
 	}
 	d.refresh()
 	return nil
+}
+
+// NUMA implements netdev.Device: the node of the hardware, 0 where there is none
+// or it is not known, as stock has it.
+func (d *Device) NUMA() int {
+	b, err := os.ReadFile("/sys/class/net/" + d.Name() + "/device/numa_node")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // Features implements netdev.Device.

@@ -127,6 +127,21 @@ func TestEthtool(t *testing.T) {
 	}
 }
 
+func TestXDPFeatures(t *testing.T) {
+	nstest.Veth(t, "rt0", nil, "rt1")
+	d := newDevice(t, "rt0")
+	f, err := GetXDPFeatures(d.Ifindex())
+	if err != nil {
+		t.Fatalf("Linux 6.3 and later answer: %v", err)
+	}
+	if f.Act&(XDPActBasic|XDPActRedirect) != XDPActBasic|XDPActRedirect || f.Act&XDPActZeroCopy != 0 {
+		t.Errorf("features of a veth: %+v", f)
+	}
+	if d.NUMA() != 0 {
+		t.Errorf("NUMA node %d", d.NUMA())
+	}
+}
+
 func TestRoutesAndAddrs(t *testing.T) {
 	nstest.Veth(t, "rt0", nil, "rt1")
 	nstest.Run(t, "ip", "addr", "add", "10.9.0.1/24", "dev", "rt0")
