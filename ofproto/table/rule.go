@@ -3,7 +3,6 @@ package table
 import (
 	"sync/atomic"
 
-	"sluice/dpif/flow"
 	"sluice/ofproto/classifier"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
@@ -29,18 +28,27 @@ type Rule struct {
 	packets  atomic.Uint64
 	bytes    atomic.Uint64
 
+	// successor took the rule's place: packets that are counted late count for it
+	// too.
+	successor  atomic.Pointer[Rule]
+	keepCounts bool // successor gets the counts, not only the time of use
+
 	// The rest belongs to the writer.
-	state        ruleState
-	removed      ofp.FlowReason // valid with hasReason
-	hasReason    bool
-	monitorFlags ofp.MonitorFlags
-	addSeqno     uint64
-	modifySeqno  uint64
-	older, newer *Rule // in Set.expirable
-	expirable    bool
-	evict        *evictGroup
-	evictIdx     int
-	evictPri     uint64
+
+	state     ruleState
+	evicted   bool // goes because its table was full
+	expirable bool
+	// older and newer are the neighbours in Set.expirable.
+	older, newer *Rule
+	evict        *evictItem
+	// Monitor is what flow monitors remember of the rule.
+	Monitor MonitorState
+}
+
+// MonitorState belongs to the flow monitors.
+type MonitorState struct {
+	Added, Modified uint64           // numbers of the last changes, 0: none
+	Flags           ofp.MonitorFlags // collected so far while updates are composed
 }
 
 // ruleState is where a Rule is in its life.
@@ -75,11 +83,13 @@ func (r *Rule) Credit(packets, bytes uint64, used int64) {
 		r.packets.Add(packets)
 		r.bytes.Add(bytes)
 	}
-	for {
-		old := r.used.Load()
-		if used <= old || r.used.CompareAndSwap(old, used) {
-			return
+	for old := r.used.Load(); used > old && !r.used.CompareAndSwap(old, used); old = r.used.Load() {
+	}
+	if s := r.successor.Load(); s != nil {
+		if !r.keepCounts {
+			packets, bytes = 0, 0
 		}
+		s.Credit(packets, bytes, used)
 	}
 }
 
@@ -108,9 +118,15 @@ func (r *Rule) IsHidden() bool { return r.Priority() > 0xffff || r.TableID == Ta
 // readers of an older version).
 func (r *Rule) Removed() bool { return r.state == ruleRemoved }
 
-// newRule makes a rule that is not in any table yet.
-func newRule(f *flow.Flow, m *flow.Mask, priority int) *Rule {
-	r := &Rule{}
-	r.Rule.Init(f, m, priority)
+// newRule makes a rule that is in no table yet, from what a flow_mod says.
+func newRule(fm *ofp.FlowMod, tableID uint8, now int64) *Rule {
+	r := &Rule{
+		Actions: fm.Actions, Cookie: fm.NewCookie, Created: now, TableID: tableID,
+		Flags: fm.Flags & ofp.FlowStateFlags, Importance: fm.Importance,
+	}
+	r.Rule.Init(&fm.Match.Flow, &fm.Match.Mask, int(fm.Priority))
+	r.setTimeouts(fm.IdleTimeout, fm.HardTimeout)
+	r.modified.Store(now)
+	r.used.Store(now)
 	return r
 }

@@ -20,14 +20,31 @@ type Set struct {
 	// Frag is what the switch does with fragments.
 	Frag atomic.Uint32 // ofp.FragHandling
 
+	events    []Event
+	expirable ruleList
+	meters    map[uint32]*Meter
+	nGroups   [4]int
+	learned   map[learnKey]int // learn actions with delete_learned
+
+	// Removed rules and groups: dead ones were removed lately, waiting ones go when
+	// no reader is left that began before epoch deadSince.
+	dead, waiting             []*Rule
+	deadGroups, waitingGroups []*Group
+	deadSince                 uint64
+
+	boot int64 // ms of creation; eviction priorities count from it
+
+	// OnEvent, when set, is called when an event is added on behalf of translation.
+	OnEvent func()
+
 	// The switch's own rules, in TableInternal.  Translation falls back to them: on
 	// a miss with and without a packet-in, and for fragments that are dropped.
 	MissRule, NoPacketInRule, DropFragsRule *Rule
 }
 
 // New returns a Set whose tables are empty but for the switch's own rules.
-func New() *Set {
-	s := &Set{}
+func New(now int64) *Set {
+	s := &Set{meters: map[uint32]*Meter{}, learned: map[learnKey]int{}, boot: now}
 	for i := range s.tables {
 		t := &Table{ID: uint8(i), cls: classifier.New(classifier.DefaultPrefixes), maxFlows: ^uint32(0)}
 		if i == TableInternal {
@@ -36,6 +53,7 @@ func New() *Set {
 		s.tables[i] = t
 	}
 	s.version.Store(1)
+	s.addInternal(now)
 	return s
 }
 

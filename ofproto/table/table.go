@@ -27,20 +27,21 @@ type Table struct {
 	Matched, Missed atomic.Uint64
 
 	// The rest belongs to the writer.
+
 	name      string
 	nameLevel int // who named it: 0 nobody, 1 OpenFlow, 2 the database
 	hidden    bool
 	readonly  bool
-	nFlows    int // without hidden rules
+	nFlows    int // those that count against maxFlows
 	maxFlows  uint32
-	eviction  uint8 // bits of evict*
-	evictBy   []field.Sub
-	groups    evictIndex
 
-	vacancy            uint8 // 0 off, else the event that comes next (ofp.TableVacancy*)
-	vacDown, vacUp     uint8
-	evictID            uint32
-	vacancyEnabledOnce bool
+	eviction uint8         // who wants it: evictOpenFlow, evictClient
+	evictBy  []field.Sub   // the fields that make eviction groups
+	groups   []*evictGroup // a heap, largest first
+	byKey    map[string]*evictGroup
+
+	vacancy        uint8 // 0: off, else the event that comes next (ofp.TableVacancy*)
+	vacDown, vacUp uint8 // percent
 }
 
 // Lookup returns the rule that handles f at version, or nil; see

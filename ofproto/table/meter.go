@@ -1,0 +1,52 @@
+package table
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"sluice/ofproto/ofp"
+)
+
+// NoMeter is no meter of the datapath.
+const NoMeter = ^uint32(0)
+
+// Meter is an OpenFlow meter.  It belongs to the writer.
+type Meter struct {
+	Config   ofp.MeterConfig
+	Provider uint32 // the datapath's meter
+	Created  int64  // ms
+
+	rules map[*Rule]struct{}
+}
+
+// NFlows returns how many rules use the meter.
+func (m *Meter) NFlows() int { return len(m.rules) }
+
+// Meter returns a meter, or nil.  Mu must be held.
+func (s *Set) Meter(id uint32) *Meter { return s.meters[id] }
+
+// Meters returns all meters by id.  Mu must be held.
+func (s *Set) Meters() []*Meter {
+	return slices.SortedFunc(maps.Values(s.meters), func(a, b *Meter) int { return cmp.Compare(a.Config.MeterID, b.Config.MeterID) })
+}
+
+// MeterAdd enters a meter that the datapath has as provider.  Mu must be held.
+func (s *Set) MeterAdd(cfg ofp.MeterConfig, provider uint32, now int64) {
+	s.meters[cfg.MeterID] = &Meter{Config: cfg, Provider: provider, Created: now, rules: map[*Rule]struct{}{}}
+}
+
+// MeterDel removes a meter and the rules that use it.  Mu must be held.
+func (s *Set) MeterDel(m *Meter) {
+	delete(s.meters, m.Config.MeterID)
+	s.deleteRules(sortedRules(m.rules), ofp.RemovedMeterDelete, Requester{})
+}
+
+// sortedRules returns rules in a fixed order: by table, falling priority and time of
+// insertion.
+func sortedRules(set map[*Rule]struct{}) []*Rule {
+	return slices.SortedFunc(maps.Keys(set), func(a, b *Rule) int {
+		return cmp.Or(cmp.Compare(a.TableID, b.TableID), cmp.Compare(b.Priority(), a.Priority()),
+			cmp.Compare(a.Created, b.Created), cmp.Compare(a.Cookie, b.Cookie), a.Rule.Compare(&b.Rule))
+	})
+}
