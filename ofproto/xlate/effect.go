@@ -51,7 +51,8 @@ type Effect struct {
 // Stats is what to credit effects with.
 type Stats struct {
 	Packets, Bytes uint64
-	Used           int64 // ms
+	Used           int64 // ms, of the last packet
+	Now            int64 // ms
 	TCPFlags       uint16
 }
 
