@@ -1,0 +1,234 @@
+// Package tunnel finds the way of tunnel packets: which device of the host leads to
+// an endpoint, by which gateway, from which source address.
+//
+// The routing table of this file has the host's routes and those that a user adds
+// (ovs/route/add); translation of tunnel outputs reads it.  The package sends
+// nothing and reads no kernel state itself: addresses and routes are handed in.
+package tunnel
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Route leads packets to Prefix out of Device.
+type Route struct {
+	Prefix  netip.Prefix
+	Mark    uint32 // of the packet; 0: packets without one
+	Device  string
+	Gateway netip.Addr // the zero Addr: the destination itself is on the link
+	Source  netip.Addr
+	// Local is set for the host's own addresses, User for what a user added.
+	Local, User bool
+}
+
+// Routes is a routing table.
+//
+// Thread-safety: it belongs to the control loop.
+type Routes struct {
+	// Addrs returns the addresses of a device with their prefixes.
+	Addrs  func(device string) []netip.Prefix
+	routes []Route // best first
+}
+
+// Errors of the table, in the words of ovs/route/*.
+var (
+	ErrInsert   = errors.New("Error while inserting route.") //nolint:staticcheck // printed so
+	ErrNotFound = errors.New("Not found")                    //nolint:staticcheck // printed so
+	ErrParams   = errors.New("Invalid parameters")           //nolint:staticcheck // printed so
+)
+
+// priority orders routes: the longer prefix first, and of two equal ones the user's.
+func (r *Route) priority() int {
+	p := r.Prefix.Bits()
+	if r.Prefix.Addr().Is4() {
+		p += 96
+	}
+	if r.User {
+		p += 32
+	}
+	if r.Local {
+		p += 64
+	}
+	return p
+}
+
+// Add adds a route and picks its source address, one that shares the link with the
+// destination or with the gateway.
+func (t *Routes) Add(r Route) error {
+	src, ok := t.source(r.Device, r.Prefix.Addr())
+	if !ok && r.Gateway.IsValid() {
+		src, ok = t.source(r.Device, r.Gateway)
+	}
+	if !ok {
+		return ErrInsert
+	}
+	r.Source = src
+	r.Prefix = r.Prefix.Masked()
+	t.remove(&r)
+	t.routes = append(t.routes, r)
+	slices.SortStableFunc(t.routes, func(a, b Route) int {
+		return cmp.Or(cmp.Compare(b.priority(), a.priority()), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Mark, b.Mark))
+	})
+	return nil
+}
+
+func (t *Routes) source(device string, dst netip.Addr) (netip.Addr, bool) {
+	if t.Addrs == nil {
+		return netip.Addr{}, false
+	}
+	for _, p := range t.Addrs(device) {
+		if p.Contains(dst) {
+			return p.Addr(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// remove takes out the route with the same match, and reports whether there was one.
+func (t *Routes) remove(r *Route) bool {
+	n := len(t.routes)
+	t.routes = slices.DeleteFunc(t.routes, func(o Route) bool {
+		return o.Prefix == r.Prefix && o.Mark == r.Mark && o.User == r.User && o.Local == r.Local
+	})
+	return len(t.routes) < n
+}
+
+// Del removes a route that a user added.
+func (t *Routes) Del(prefix netip.Prefix, mark uint32) error {
+	if !t.remove(&Route{Prefix: prefix.Masked(), Mark: mark, User: true}) {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// Lookup returns the best route to dst for packets with that mark.
+func (t *Routes) Lookup(dst netip.Addr, mark uint32) (Route, bool) {
+	for _, r := range t.routes {
+		if r.Mark == mark && r.Prefix.Contains(dst) {
+			return r, true
+		}
+	}
+	return Route{}, false
+}
+
+// Show is the text of ovs/route/show.
+func (t *Routes) Show() string {
+	var b strings.Builder
+	b.WriteString("Route Table:\n")
+	for _, r := range t.routes {
+		if r.User {
+			b.WriteString("User: ")
+		} else {
+			b.WriteString("Cached: ")
+		}
+		b.WriteString(r.Prefix.String())
+		if r.Mark != 0 {
+			fmt.Fprintf(&b, " MARK %d", r.Mark)
+		}
+		fmt.Fprintf(&b, " dev %s", r.Device)
+		if r.Gateway.IsValid() {
+			fmt.Fprintf(&b, " GW %s", r.Gateway)
+		}
+		fmt.Fprintf(&b, " SRC %s", r.Source)
+		if r.Local {
+			b.WriteString(" local")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// AddCommand is ovs/route/add IP/LEN DEVICE [GATEWAY] [pkt_mark=MARK].
+func (t *Routes) AddCommand(args []string) error {
+	prefix, ok := parsePrefix(args[0])
+	if !ok {
+		return ErrParams
+	}
+	r := Route{Prefix: prefix, Device: args[1], User: true}
+	if len(args) > 2 {
+		if mark, ok := parseMark(args[2]); ok {
+			r.Mark = mark
+		} else if gw, err := netip.ParseAddr(args[2]); err == nil && gw.Is4() == prefix.Addr().Is4() {
+			r.Gateway = gw
+		} else if prefix.Addr().Is4() {
+			return errors.New("Invalid pkt_mark or gateway") //nolint:staticcheck // printed so
+		} else {
+			return errors.New("Invalid pkt_mark or IPv6 gateway") //nolint:staticcheck // printed so
+		}
+	}
+	if len(args) > 3 {
+		mark, ok := parseMark(args[3])
+		if !ok {
+			return errMark
+		}
+		r.Mark = mark
+	}
+	return t.Add(r)
+}
+
+var errMark = errors.New("Invalid pkt_mark") //nolint:staticcheck // printed so
+
+// DelCommand is ovs/route/del IP/LEN [pkt_mark=MARK].
+func (t *Routes) DelCommand(args []string) error {
+	prefix, ok := parsePrefix(args[0])
+	if !ok {
+		return ErrParams
+	}
+	mark := uint32(0)
+	if len(args) > 1 {
+		if mark, ok = parseMark(args[1]); !ok {
+			return errMark
+		}
+	}
+	return t.Del(prefix, mark)
+}
+
+// LookupCommand is ovs/route/lookup IP [pkt_mark=MARK].
+func (t *Routes) LookupCommand(args []string) (string, error) {
+	prefix, ok := parsePrefix(args[0])
+	if !ok || !prefix.IsSingleIP() {
+		return "", ErrParams
+	}
+	mark := uint32(0)
+	if len(args) > 1 {
+		if mark, ok = parseMark(args[1]); !ok {
+			return "", errMark
+		}
+	}
+	r, ok := t.Lookup(prefix.Addr(), mark)
+	if !ok {
+		return "", ErrNotFound
+	}
+	gw := r.Gateway
+	if !gw.IsValid() {
+		gw = netip.IPv6Unspecified()
+	}
+	return fmt.Sprintf("src %s\ngateway %s\ndev %s\n", r.Source, gw, r.Device), nil
+}
+
+// parsePrefix reads an address with or without a prefix length.
+func parsePrefix(s string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p, true
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
+
+func parseMark(s string) (uint32, bool) {
+	v, ok := strings.CutPrefix(s, "pkt_mark=")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(v, 0, 32)
+	return uint32(n), err == nil
+}
