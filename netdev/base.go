@@ -1,7 +1,10 @@
 package netdev
 
 import (
+	"fmt"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/internal/poll"
 )
@@ -74,4 +77,23 @@ func (b *Base) Wait(*poll.Set) {}
 func NoStats() Stats {
 	const u = Unsupported
 	return Stats{u, u, u, u, u, u, u, u, u, u, u, u, u, u, u, u, u, u, u, u, u}
+}
+
+// ConfigError is an error of SetConfig or Reconfigure whose text goes to the
+// Interface error column as it is; other errors show the text of their errno.
+type ConfigError struct {
+	Text string
+	// Err is the cause, unix.EINVAL for a wrong option.
+	Err error
+}
+
+// Error is the text alone.
+func (e *ConfigError) Error() string { return e.Text }
+
+// Unwrap is the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// NewConfigError makes a ConfigError for a wrong option.
+func NewConfigError(format string, args ...any) error {
+	return &ConfigError{Text: fmt.Sprintf(format, args...), Err: unix.EINVAL}
 }

@@ -105,17 +105,8 @@ func (d *Device) SetConfig(options map[string]string) error {
 	return nil
 }
 
-// ConfigError is a text for the Interface error column.
-type ConfigError struct{ Text string }
-
-// Error is the text alone, as stock shows it.
-func (e *ConfigError) Error() string { return e.Text }
-
-// Unwrap says which errno stock returns with the text.
-func (e *ConfigError) Unwrap() error { return unix.EINVAL }
-
 func (d *Device) configError(format string, args ...any) error {
-	return &ConfigError{d.Name() + ": " + fmt.Sprintf(format, args...)}
+	return netdev.NewConfigError("%s: %s", d.Name(), fmt.Sprintf(format, args...))
 }
 
 // Config implements netdev.Device.
