@@ -45,7 +45,7 @@ type Effect struct {
 	Group   *table.Group
 	ML      *maclearn.Table
 	Learn   *LearnedFlow
-	Tx, Rx  *Counters
+	Tx, Rx  Counter
 }
 
 // Stats is what to credit effects with.

@@ -56,8 +56,12 @@ func Apply(effects []Effect, s *Stats, done bool) {
 				e.Tables.ReduceTimeouts(e.Rule, e.Idle, e.Hard)
 			}
 		case EffectPort:
-			e.Tx.addTx(s)
-			e.Rx.addRx(s)
+			if e.Tx != nil {
+				e.Tx.IncTx(s.Packets, s.Bytes)
+			}
+			if e.Rx != nil {
+				e.Rx.IncRx(s.Packets, s.Bytes)
+			}
 		case EffectNormal:
 			if !done {
 				e.ML.Update(e.MAC, e.VLAN, e.Bundle, e.GratARP, e.Bond, s.Now)
@@ -94,20 +98,6 @@ func (l *LearnedFlow) refresh(now int64) {
 	}
 	if err != nil {
 		log.WarnRL(rlLearn, "xcache LEARN action execution failed.")
-	}
-}
-
-func (c *Counters) addRx(s *Stats) {
-	if c != nil {
-		c.RxPackets.Add(s.Packets)
-		c.RxBytes.Add(s.Bytes)
-	}
-}
-
-func (c *Counters) addTx(s *Stats) {
-	if c != nil {
-		c.TxPackets.Add(s.Packets)
-		c.TxBytes.Add(s.Bytes)
 	}
 }
 

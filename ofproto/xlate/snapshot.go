@@ -3,7 +3,6 @@ package xlate
 import (
 	"math"
 	"slices"
-	"sync/atomic"
 
 	"sluice/dpif"
 	"sluice/dpif/flow"
@@ -82,10 +81,11 @@ const (
 func (s STPState) learns() bool   { return s <= STPLearning }
 func (s STPState) forwards() bool { return s <= STPForwarding }
 
-// Counters count the packets of a port that has no device of its own: patch
-// ports and tunnels.  They belong to the port, not to a snapshot.
-type Counters struct {
-	RxPackets, RxBytes, TxPackets, TxBytes atomic.Uint64
+// Counter counts the packets of a port that has no queues of its own, a patch port
+// or a tunnel.  netdev/vport's devices are Counters; any thread may call them.
+type Counter interface {
+	IncRx(packets, bytes uint64)
+	IncTx(packets, bytes uint64)
 }
 
 // Port is a port of a bridge.
@@ -104,7 +104,7 @@ type Port struct {
 	Peer     *Port
 	Bridge   *Bridge
 	Bundle   *Bundle // nil: not part of one
-	Counters *Counters
+	Counters Counter // nil: the device counts for itself
 	// SkbPriorities maps a queue's priority to the DSCP bits that its packets get
 	// at this port.
 	SkbPriorities map[uint32]uint8

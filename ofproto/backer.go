@@ -1,0 +1,285 @@
+package ofproto
+
+import (
+	"cmp"
+	"crypto/rand"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/dpif"
+	"sluice/internal/coverage"
+
+	"sluice/internal/poll"
+	"sluice/ofproto/maclearn"
+	"sluice/ofproto/ofp"
+	"sluice/ofproto/recirc"
+	"sluice/ofproto/upcall"
+	"sluice/ofproto/xlate"
+)
+
+var (
+	cRevReconfigure = coverage.New("rev_reconfigure")
+	cRevFlowTable   = coverage.New("rev_flow_table")
+	cRevMACLearning = coverage.New("rev_mac_learning")
+	cRevPortToggled = coverage.New("rev_port_toggled")
+)
+
+// megaflowsEnabled is upcall/enable-megaflows, for all datapaths.
+var megaflowsEnabled = func() *atomic.Bool {
+	var b atomic.Bool
+	b.Store(true)
+	return &b
+}()
+
+// Backer is what the switches on one datapath share: the snapshot that translation
+// reads, the answers to upcalls, and the revalidation of the datapath's flows.  It
+// implements Datapath for them.
+//
+// Thread-safety: the control thread owns it.  The upcall function and deliver run
+// on any thread.
+type Backer struct {
+	dp      dpif.Dpif
+	udpif   *upcall.Udpif
+	recircs *recirc.Pool
+	now     int64
+
+	switches   []*switchRef // by name
+	bySwitch   map[*Switch]*switchRef
+	nextBundle xlate.BundleID
+	nextPort   xlate.PortID
+	// support is what the datapath can do, less what dpif/set-dp-features took
+	// away.
+	support dpif.Support
+	meters  map[uint32]bool // ids in use
+	toggled bool            // only the state of ports changed since the last snapshot
+
+	mu   sync.Mutex // guards byID
+	byID map[xlate.BridgeID]*Switch
+}
+
+// switchRef is what the Backer keeps of a Switch.
+type switchRef struct {
+	sw               *Switch
+	id               xlate.BridgeID
+	ml               *maclearn.Table
+	bundles          map[string]*bundleRef
+	ports            map[*Port]xlate.PortID
+	wantsMiss, alive bool
+}
+
+var _ Datapath = (*Backer)(nil)
+
+// NewBacker makes the Backer of a datapath and becomes its upcall function.
+func NewBacker(dp dpif.Dpif) *Backer {
+	b := &Backer{dp: dp, recircs: recirc.NewPool(), bySwitch: map[*Switch]*switchRef{},
+		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, nextBundle: 1, nextPort: 1}
+	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, b.deliver)
+	return b
+}
+
+// Close gives up everything; the datapath stays open.
+func (b *Backer) Close() {
+	b.udpif.Flush(b.now)
+	b.udpif.Close()
+}
+
+// Dpif returns the datapath.
+func (b *Backer) Dpif() dpif.Dpif { return b.dp }
+
+// Name returns the datapath's name as commands print it, such as
+// netdev@ovs-netdev.
+func (b *Backer) Name() string { return b.dp.Type() + "@" + b.dp.Name() }
+
+// SetConfig takes the Open_vSwitch table's other_config: the limits of flows.
+func (b *Backer) SetConfig(oc map[string]string) {
+	num := func(key string, def int64) int64 {
+		if v, err := strconv.ParseInt(oc[key], 10, 64); err == nil && v >= 0 {
+			return v
+		}
+		return def
+	}
+	b.udpif.SetLimits(uint32(max(1000, num("flow-limit", 200000))), num("max-idle", 10000), max(100, num("max-revalidator", 500)))
+}
+
+// Run does what is due: datapath ports that have no thread of their own, ageing of
+// addresses, revalidation.  more reports that there is more to do at once.
+func (b *Backer) Run(now int64) (more bool) {
+	b.now = now
+	more = b.dp.Run(now)
+	for _, r := range b.switches {
+		if r.ml.Run(now) {
+			cRevMACLearning.Inc()
+			b.udpif.Revalidate()
+		}
+	}
+	b.recircs.Run(now)
+	return b.udpif.Run(now) || more
+}
+
+// Wait says when Run has something to do.
+func (b *Backer) Wait(s *poll.Set) {
+	b.dp.Wait(s)
+	b.udpif.Wait(s)
+	for _, r := range b.switches {
+		if at, ok := r.ml.Next(); ok {
+			s.Timer(at)
+		}
+	}
+	if at, ok := b.recircs.Next(); ok {
+		s.Timer(at)
+	}
+}
+
+// FinishRevalidation completes a whole round of revalidation (time/warp).
+func (b *Backer) FinishRevalidation(now int64) {
+	for _, r := range b.switches {
+		if r.ml.Run(now) {
+			b.udpif.Revalidate()
+		}
+	}
+	b.udpif.Finish(now)
+}
+
+// WaitDump calls fn when a round of revalidation that begins after this call is
+// complete (revalidator/wait).
+func (b *Backer) WaitDump(fn func()) { b.udpif.WaitDump(fn) }
+
+// DumpSeq implements Datapath.
+func (b *Backer) DumpSeq() uint64 { return b.udpif.DumpSeq() }
+
+// SwitchAdd implements Datapath.
+func (b *Backer) SwitchAdd(sw *Switch) error {
+	r := &switchRef{sw: sw, ml: maclearn.New(), bundles: map[string]*bundleRef{}, ports: map[*Port]xlate.PortID{}}
+	if _, err := rand.Read(r.id[:]); err != nil {
+		return err
+	}
+	r.id[6], r.id[8] = r.id[6]&0x0f|0x40, r.id[8]&0x3f|0x80 // UUID version 4
+	b.switches = append(b.switches, r)
+	slices.SortFunc(b.switches, func(x, y *switchRef) int { return cmp.Compare(x.sw.Name(), y.sw.Name()) })
+	b.bySwitch[sw] = r
+	b.mu.Lock()
+	b.byID[r.id] = sw
+	b.mu.Unlock()
+	return nil
+}
+
+// SwitchDel implements Datapath.
+func (b *Backer) SwitchDel(sw *Switch) {
+	r := b.bySwitch[sw]
+	if r == nil {
+		return
+	}
+	delete(b.bySwitch, sw)
+	b.switches = slices.DeleteFunc(b.switches, func(x *switchRef) bool { return x == r })
+	b.mu.Lock()
+	delete(b.byID, r.id)
+	b.mu.Unlock()
+	b.publish()
+}
+
+// PortAdd implements Datapath.
+func (b *Backer) PortAdd(sw *Switch, p *Port) error {
+	r := b.bySwitch[sw]
+	if r == nil {
+		return unix.ENODEV
+	}
+	p.DPPort = dpif.PortNone
+	if !isPatch(p) {
+		no, err := b.dp.PortAdd(p.Dev, dpif.PortNone)
+		if err != nil {
+			return err
+		}
+		p.DPPort = no
+	}
+	r.ports[p] = b.nextPort
+	b.nextPort++
+	return nil
+}
+
+// PortDel implements Datapath.
+func (b *Backer) PortDel(sw *Switch, p *Port) error {
+	if r := b.bySwitch[sw]; r != nil {
+		delete(r.ports, p)
+	}
+	if p.DPPort == dpif.PortNone {
+		return nil
+	}
+	return b.dp.PortDel(p.DPPort)
+}
+
+// Configured implements Datapath.
+func (b *Backer) Configured(sw *Switch) {
+	if r := b.bySwitch[sw]; r != nil {
+		b.configure(r)
+		cRevReconfigure.Inc()
+		b.publish()
+	}
+}
+
+// FlowsChanged implements Datapath.
+func (b *Backer) FlowsChanged(*Switch) {
+	cRevFlowTable.Inc()
+	b.udpif.Revalidate()
+}
+
+// ControllersChanged implements Datapath.
+func (b *Backer) ControllersChanged(sw *Switch, wantsMiss, alive bool) {
+	r := b.bySwitch[sw]
+	if r == nil || r.wantsMiss == wantsMiss && r.alive == alive {
+		return
+	}
+	r.wantsMiss, r.alive = wantsMiss, alive
+	b.publish()
+}
+
+// deliver hands a packet-in to its switch; any thread.
+func (b *Backer) deliver(id xlate.BridgeID, p *upcall.PacketIn) {
+	b.mu.Lock()
+	sw := b.byID[id]
+	b.mu.Unlock()
+	if sw != nil {
+		sw.SendPacketIn(&PacketIn{PacketIn: p.PacketIn, ControllerID: p.ControllerID, MaxLen: p.MaxLen})
+	}
+}
+
+// MeterFeatures implements Datapath.
+func (b *Backer) MeterFeatures() dpif.MeterFeatures { return b.dp.MeterFeatures() }
+
+// MeterSet implements Datapath.
+func (b *Backer) MeterSet(id uint32, cfg dpif.MeterConfig) (uint32, error) {
+	if id == NoMeter {
+		limit := b.dp.MeterFeatures().MaxMeters
+		for id = 0; b.meters[id]; id++ {
+			if id+1 >= limit {
+				return NoMeter, unix.EFBIG
+			}
+		}
+	}
+	if err := b.dp.MeterSet(id, cfg); err != nil {
+		return NoMeter, err
+	}
+	b.meters[id] = true
+	return id, nil
+}
+
+// MeterGet implements Datapath.
+func (b *Backer) MeterGet(id uint32) (dpif.MeterStats, error) { return b.dp.MeterGet(id) }
+
+// MeterDel implements Datapath.
+func (b *Backer) MeterDel(id uint32) error {
+	delete(b.meters, id)
+	_, err := b.dp.MeterDel(id)
+	return err
+}
+
+// CTFlush implements Datapath.
+func (b *Backer) CTFlush(f *ofp.CTFlush) error {
+	if c, ok := b.dp.(interface{ CTFlush(*ofp.CTFlush) error }); ok {
+		return c.CTFlush(f)
+	}
+	return unix.EOPNOTSUPP
+}

@@ -1,0 +1,153 @@
+package ofproto
+
+import (
+	"reflect"
+
+	"sluice/dpif/flow"
+	"sluice/ofproto/maclearn"
+	"sluice/ofproto/ofp"
+	"sluice/ofproto/xlate"
+)
+
+// bundleRef is the identity of a bundle over all snapshots, and the configuration
+// that the addresses learned on it belong to.
+type bundleRef struct {
+	id  xlate.BundleID
+	cfg BundleConfig
+}
+
+// isPatch reports that p has no datapath port: packets to it go on in the bridge of
+// its peer.
+func isPatch(p *Port) bool { return p.Type == "patch" }
+
+// configure takes over the configuration of a switch as far as addresses are
+// learned by it: bundles that went or changed forget theirs.
+func (b *Backer) configure(r *switchRef) {
+	cfg := r.sw.Config()
+	if cfg.MACAgingSec > 0 {
+		r.ml.SetIdleTime(cfg.MACAgingSec)
+	} else {
+		r.ml.SetIdleTime(maclearn.DefaultIdleTime)
+	}
+	if cfg.MACTableSize > 0 {
+		r.ml.SetMaxEntries(cfg.MACTableSize)
+	} else {
+		r.ml.SetMaxEntries(maclearn.DefaultMaxEntries)
+	}
+	if r.ml.SetFloodVLANs(vlanSet(cfg.FloodVLANs)) {
+		r.ml.Flush()
+	}
+	seen := make(map[string]bool, len(cfg.Bundles))
+	for i := range cfg.Bundles {
+		c := &cfg.Bundles[i]
+		seen[c.Name] = true
+		ref := r.bundles[c.Name]
+		if ref == nil {
+			ref = &bundleRef{id: b.nextBundle, cfg: *c}
+			b.nextBundle++
+			r.bundles[c.Name] = ref
+		} else if !reflect.DeepEqual(ref.cfg, *c) {
+			r.ml.FlushPort(ref.id)
+			ref.cfg = *c
+		}
+	}
+	for name, ref := range r.bundles {
+		if !seen[name] {
+			r.ml.FlushPort(ref.id)
+			delete(r.bundles, name)
+		}
+	}
+}
+
+// publish makes a snapshot of all switches and lets translation use it.
+func (b *Backer) publish() {
+	bridges := make([]*xlate.Bridge, 0, len(b.switches))
+	for _, r := range b.switches {
+		bridges = append(bridges, b.bridge(r))
+	}
+	b.udpif.SetSnapshot(xlate.Build(bridges))
+}
+
+// bridge describes a switch to translation.
+func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
+	cfg := r.sw.Config()
+	br := &xlate.Bridge{
+		ID: r.id, Name: r.sw.Name(), Tables: r.sw.Tables, ML: r.ml, ForwardBPDU: cfg.ForwardBPDU,
+		Support: b.support, ControllerMeter: xlate.NoMeter, SlowpathMeter: xlate.NoMeter,
+		HasController: r.alive, MissToController: r.wantsMiss,
+	}
+	if m := r.sw.Tables.Meter(ofp.MeterController); m != nil {
+		br.ControllerMeter = m.Provider
+	}
+	if m := r.sw.Tables.Meter(ofp.MeterSlowpath); m != nil {
+		br.SlowpathMeter = m.Provider
+	}
+	ports := map[uint32]*xlate.Port{}
+	for _, p := range r.sw.Ports() {
+		x := &xlate.Port{
+			ID: r.ports[p], Name: p.Name, OFPort: p.OFPort, ODP: p.DPPort,
+			Config: uint32(p.Desc.Config), MayEnable: p.MayEnable && p.Desc.State&ofp.PortLinkDown == 0,
+		}
+		if isPatch(p) {
+			if dev, ok := p.Dev.(interface{ Peer() string }); ok {
+				x.PeerName = dev.Peer()
+			}
+			x.MayEnable = true
+		}
+		x.Counters, _ = p.Dev.(xlate.Counter)
+		ports[p.OFPort] = x
+		br.Ports = append(br.Ports, x)
+	}
+	for i := range cfg.Bundles {
+		c := &cfg.Bundles[i]
+		if ref := r.bundles[c.Name]; ref != nil {
+			br.Bundles = append(br.Bundles, bundle(ref.id, c, ports))
+		}
+	}
+	return br
+}
+
+// bundle describes a bundle to translation.
+func bundle(id xlate.BundleID, c *BundleConfig, ports map[uint32]*xlate.Port) *xlate.Bundle {
+	bu := &xlate.Bundle{
+		ID: id, Name: c.Name, Trunks: vlanSet(c.Trunks), CVLANs: vlanSet(c.CVLANs), QinQType: c.QinQEthType,
+		PrioTags: xlate.PriorityTags(c.PriorityTags), Protected: c.Protected, Bond: len(c.Members) > 1,
+	}
+	if c.Tag >= 0 {
+		bu.VLAN = uint16(c.Tag) & flow.VLANVIDMask
+	}
+	switch c.VLANMode {
+	case VLANAccess:
+		bu.Mode, bu.Trunks = xlate.VLANAccess, nil
+	case VLANTrunk:
+		bu.Mode = xlate.VLANTrunk
+	case VLANNativeTagged:
+		bu.Mode = xlate.VLANNativeTagged
+	case VLANNativeUntagged:
+		bu.Mode = xlate.VLANNativeUntagged
+	case VLANDot1QTunnel:
+		bu.Mode = xlate.VLANDot1qTunnel
+	}
+	if bu.Trunks != nil && (bu.Mode == xlate.VLANNativeTagged || bu.Mode == xlate.VLANNativeUntagged) {
+		bu.Trunks.Add(bu.VLAN) // a port always carries its native VLAN
+	}
+	for _, m := range c.Members {
+		if p := ports[m.OFPort]; p != nil {
+			bu.Ports = append(bu.Ports, p)
+		}
+	}
+	return bu
+}
+
+// vlanSet makes a set of a list; an empty list is nil, which means all or none by
+// where it is used.
+func vlanSet(vlans []uint16) *maclearn.VLANSet {
+	if len(vlans) == 0 {
+		return nil
+	}
+	s := &maclearn.VLANSet{}
+	for _, v := range vlans {
+		s.Add(v & flow.VLANVIDMask)
+	}
+	return s
+}

@@ -1,0 +1,80 @@
+package ofproto
+
+import (
+	"sluice/dpif"
+	"sluice/dpif/flow"
+	"sluice/ofproto/ofp"
+	"sluice/ofproto/ofp/action"
+	"sluice/ofproto/ofp/oferr"
+	"sluice/ofproto/recirc"
+	"sluice/ofproto/xlate"
+)
+
+// PacketOut implements Datapath.
+func (b *Backer) PacketOut(sw *Switch, po *PacketOut, now int64) error {
+	r := b.bySwitch[sw]
+	snap := b.udpif.Snapshot()
+	br := snap.Bridge(r.id)
+	if br == nil {
+		return oferr.OFPBRC_EPERM
+	}
+	in := &xlate.In{Snap: snap, Bridge: br, Flow: po.Flow, Packet: po.Packet, TCPFlags: po.Flow.TCPFlags,
+		Actions: po.Actions, HasActions: true, Recirc: b.recircs, Sink: xlate.DirectSink{}, Record: true,
+		PacketOut: true, Now: now}
+	return b.run(in, br.Port(po.Flow.InPort))
+}
+
+// run translates a packet of a controller and has the datapath execute the result.
+func (b *Backer) run(in *xlate.In, from *xlate.Port) error {
+	var out xlate.Out
+	xlate.Translate(in, &out)
+	stats := xlate.Stats{Packets: 1, Bytes: uint64(len(in.Packet)), Used: in.Now, Now: in.Now, TCPFlags: in.TCPFlags}
+	xlate.Apply(out.Effects, &stats, true)
+	// The ids are found for a while after the last reference, which is long enough
+	// for this packet.
+	defer func() {
+		for _, id := range out.Recircs {
+			b.recircs.Unref(id)
+		}
+	}()
+	if len(out.Actions) == 0 {
+		return nil
+	}
+	ex := &dpif.Execute{Packet: in.Packet, Key: in.Flow, Actions: out.Actions}
+	ex.Key.InPort = dpif.PortNone
+	if from != nil {
+		ex.Key.InPort = from.ODP
+	}
+	return b.dp.Execute(ex)
+}
+
+// Resume implements Datapath.
+func (b *Backer) Resume(sw *Switch, pin *ofp.PacketIn, now int64) error {
+	c := pin.Continuation
+	if c == nil {
+		return oferr.NXR_STALE
+	}
+	snap := b.udpif.Snapshot()
+	br := snap.Bridge(xlate.BridgeID(c.Bridge))
+	own := snap.Bridge(b.bySwitch[sw].id)
+	if br == nil || own == nil {
+		return oferr.NXR_STALE
+	}
+	md := pin.Metadata.Flow
+	st := &recirc.State{Bridge: c.Bridge, Metadata: recirc.MetadataOf(&md), Stack: c.Stack, Mirrors: c.Mirrors,
+		Conntracked: c.Conntracked, Actions: c.Actions, ActionSet: c.ActionSet}
+	if len(st.Actions) == 0 {
+		// Without actions translation would search a table, but there is nothing
+		// left to do here than to finish.
+		st.Actions = action.List{&action.Note{}}
+	}
+	in := &xlate.In{Snap: snap, Bridge: own, Packet: pin.Packet, Frozen: st, Recirc: b.recircs,
+		Sink: xlate.DirectSink{}, Record: true, Now: now}
+	flow.ExtractFlow(pin.Packet, &md, &in.Flow)
+	in.TCPFlags = in.Flow.TCPFlags
+	from := br.Port(md.InPort)
+	if c.HasODPPort && c.ODPPort != dpif.PortNone {
+		from = snap.PortByODP(c.ODPPort)
+	}
+	return b.run(in, from)
+}
