@@ -52,13 +52,7 @@ func (b *Bucket) HasLiveness() bool {
 type GroupProps struct {
 	SelectionMethod      string // "", "hash" or "dp_hash"
 	SelectionMethodParam uint64
-	Fields               []FieldMask // hash: the fields, in field order
-}
-
-// FieldMask is a field and the bits of it that matter.
-type FieldMask struct {
-	ID   field.ID
-	Mask []byte // as long as the field
+	Fields               field.Array // hash: the fields and their masks
 }
 
 // GroupMod adds, changes or deletes a group.

@@ -4,6 +4,11 @@ package ofp
 type Msg interface {
 	// Type is what the message means.
 	Type() Type
+
+	// encode appends the message, unless its version cannot express it.
+	encode(e *encoder)
+	// format prints what follows the header.
+	format(p *printer)
 }
 
 // Empty is a message without a body: a barrier, a request for features, …

@@ -24,7 +24,7 @@ const (
 // PacketIn brings a packet to a controller.
 type PacketIn struct {
 	Packet   []byte      // the packet, or the start of it
-	TotalLen int         // bytes of the whole packet
+	TotalLen int         // bytes of the whole packet; when encoding, 0 means len(Packet)
 	BufferID uint32      // NoBuffer: the switch keeps no copy
 	Metadata match.Match // input port and other metadata
 	Reason   PacketInReason
@@ -35,22 +35,21 @@ type PacketIn struct {
 	// Continuation is not nil if the switch has paused processing of the packet
 	// until the controller resumes it (NXT_PACKET_IN2 only).
 	Continuation *Continuation
-	Format       PacketInFormat // the layout to encode, or that was decoded
-	// MaxLen limits the bytes of the packet that encoding sends; negative: none.
-	// (A PacketIn with a Continuation always has all of it.)
-	MaxLen int
+	// RawContinuation is the continuation as it came; a controller that resumes the
+	// packet sends it back (encoding uses it if Continuation is nil).
+	RawContinuation []byte
+	Format          PacketInFormat // the layout to encode, or that was decoded
 }
 
 // Continuation is the state of a paused packet.  Only the switch looks into it.
 type Continuation struct {
 	Bridge      [16]byte // uuid of the bridge that paused
-	Stack       []byte   // the switch's own form
+	Stack       [][]byte // values, the top first; at most 128 bytes each
 	Mirrors     uint32
 	Conntracked bool
 	Actions     action.List // what is left to do
 	ActionSet   action.List
-	ODPPort     uint32 // datapath input port
-	HasODPPort  bool
+	ODPPort     uint32 // datapath input port, 0: not given
 }
 
 // Resume continues a paused packet: the PacketIn, perhaps changed, comes back.
