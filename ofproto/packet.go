@@ -61,7 +61,7 @@ func (b *Backer) Resume(sw *Switch, pin *ofp.PacketIn, now int64) error {
 		return oferr.NXR_STALE
 	}
 	md := pin.Metadata.Flow
-	st := &recirc.State{Bridge: c.Bridge, Metadata: recirc.MetadataOf(&md), Stack: c.Stack, Mirrors: c.Mirrors,
+	st := &recirc.State{Bridge: c.Bridge, Metadata: recirc.MetadataOf(&md), Stack: xlate.StackBytes(c.Stack), Mirrors: c.Mirrors,
 		Conntracked: c.Conntracked, Actions: c.Actions, ActionSet: c.ActionSet}
 	if len(st.Actions) == 0 {
 		// Without actions translation would search a table, but there is nothing
@@ -73,8 +73,8 @@ func (b *Backer) Resume(sw *Switch, pin *ofp.PacketIn, now int64) error {
 	flow.ExtractFlow(pin.Packet, &md, &in.Flow)
 	in.TCPFlags = in.Flow.TCPFlags
 	from := br.Port(md.InPort)
-	if c.HasODPPort && c.ODPPort != dpif.PortNone {
-		from = snap.PortByODP(c.ODPPort)
+	if p := snap.PortByODP(c.ODPPort); p != nil && c.ODPPort != 0 {
+		from = p
 	}
 	return b.run(in, from)
 }

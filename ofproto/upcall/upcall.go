@@ -60,9 +60,7 @@ const (
 type PacketIn struct {
 	ofp.PacketIn
 	ControllerID uint16
-	// ContinuationID is not 0 if the packet is paused, and then names the frozen
-	// state.
-	ContinuationID uint32
+	MaxLen       int // bytes of the packet to send
 }
 
 // Udpif connects a datapath to translation.
@@ -309,9 +307,9 @@ func (u *Udpif) controller(up *dpif.Upcall) {
 	p.Reason, p.TableID, p.Cookie = ofp.PacketInReason(a.Reason), st.Table, a.RuleCookie
 	p.UserData, p.MaxLen = st.UserData, int(a.MaxLen)
 	if a.Continuation {
-		p.Continuation = &ofp.Continuation{Bridge: st.Bridge, Stack: st.Stack, Mirrors: st.Mirrors,
+		p.Continuation = &ofp.Continuation{Bridge: st.Bridge, Stack: xlate.StackValues(st.Stack), Mirrors: st.Mirrors,
 			Conntracked: st.Conntracked, Actions: st.Actions, ActionSet: st.ActionSet,
-			ODPPort: up.Key.InPort, HasODPPort: true}
+			ODPPort: up.Key.InPort}
 	}
 	// The flow as it was where the action stands, not as it is in this upcall.
 	f := *up.Key

@@ -86,3 +86,26 @@ func isL3OrHigher(id field.ID) bool {
 	p := field.Get(id).Prereq
 	return id >= field.IPv4Src && id < field.NSHFlags || p >= field.PreTCP && p != field.PreCTValid
 }
+
+// StackValues takes a stack apart, the top first, as continuations carry it.
+func StackValues(stack []byte) [][]byte {
+	var out [][]byte
+	for len(stack) > 0 {
+		end := len(stack) - 1
+		start := max(0, end-int(stack[end]))
+		out = append(out, stack[start:end])
+		stack = stack[:start]
+	}
+	return out
+}
+
+// StackBytes is the inverse of StackValues; values of more than 128 bytes are cut.
+func StackBytes(values [][]byte) []byte {
+	var out []byte
+	for i := len(values) - 1; i >= 0; i-- {
+		v := values[i]
+		v = v[max(0, len(v)-field.MaxSize):]
+		out = append(append(out, v...), byte(len(v)))
+	}
+	return out
+}

@@ -174,7 +174,7 @@ func (ctx *context) selectByFields(g *table.Group) int {
 		var v, m field.Value
 		field.Read(&ctx.flow, fm.ID, tab, &v)
 		n := int(field.Get(fm.ID).Size)
-		copy(m[max(0, n-len(fm.Mask)):n], fm.Mask)
+		copy(m[max(0, n-len(fm.Value)):n], fm.Value)
 		for i := range n {
 			v[i] &= m[i]
 		}
