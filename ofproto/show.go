@@ -196,7 +196,7 @@ func (b *Backer) DumpFlows(sw *Switch, args []string, now int64) string {
 			return true
 		}
 		if verbose {
-			out = odp.FormatUFID(out, f.UFID)
+			out = odp.AppendUFID(out, f.UFID)
 			out = append(out, ' ')
 			out = odp.FormatKeyVerbose(out, &f.Key, &f.Mask, ports)
 		} else {
