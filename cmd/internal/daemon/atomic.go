@@ -1,0 +1,5 @@
+package daemon
+
+import "sync/atomic"
+
+type atomicInt64 = atomic.Int64
