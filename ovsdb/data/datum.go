@@ -348,6 +348,16 @@ func (d *Datum) Hash(h uint64) uint64 {
 	return h
 }
 
+// ElementHash is a hash of element or pair i alone.
+func (d *Datum) ElementHash(i int) uint64 {
+	c, j := d.at(i)
+	h := c.keys[j].hash(0)
+	if c.vals != nil {
+		h = c.vals[j].hash(h)
+	}
+	return h
+}
+
 // cursor walks over a datum.
 type cursor struct {
 	d *Datum

@@ -345,3 +345,15 @@ func rowAtoms(ts *data.TableSchema, r *Row) int {
 	}
 	return n
 }
+
+// WeakRefs counts the weak references between rows.
+func (d *DB) WeakRefs() (n int) {
+	for _, t := range d.Tables {
+		for i := 0; i < t.n; i++ {
+			for _, k := range t.byUUID[t.At(i).UUID].weak {
+				n += int(k)
+			}
+		}
+	}
+	return n
+}

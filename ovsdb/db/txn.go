@@ -304,3 +304,16 @@ func (t *Txn) Atoms() int {
 
 // Forget drops what Rollback needs, once the transaction cannot fail any more.
 func (t *Txn) Forget() { t.undo = nil }
+
+// AtomsDelta is by how many atoms the transaction makes the database larger.
+func (t *Txn) AtomsDelta() (n int) {
+	for _, c := range t.Changes {
+		if c.Old != nil {
+			n -= rowAtoms(c.Table.Schema, c.Old)
+		}
+		if c.New != nil {
+			n += rowAtoms(c.Table.Schema, c.New)
+		}
+	}
+	return n
+}

@@ -83,10 +83,10 @@ type compaction struct {
 	err     *data.Error
 }
 
-// NewWriter takes over a log that has been read, with the number of records it
-// had. notify may be called from any goroutine.
-func NewWriter(l *Log, records int, o Options, notify func()) *Writer {
-	w := &Writer{opts: o, notify: notify, log: l, records: records, based: l.off, end: l.off}
+// NewWriter takes over a log that Load has read, with what it found. notify may
+// be called from any goroutine.
+func NewWriter(l *Log, c Content, o Options, notify func()) *Writer {
+	w := &Writer{opts: o, notify: notify, log: l, records: c.Records, based: l.off, end: l.off}
 	w.format = standalone{}
 	w.wake.L = &w.mu
 	w.workers.Add(1)
@@ -95,12 +95,16 @@ func NewWriter(l *Log, records int, o Options, notify func()) *Writer {
 }
 
 // Commit appends a record with the given content. If done is set it is over,
-// with err; otherwise a Result with the token follows.
+// with err; otherwise a Result with the token follows. An empty content is not
+// written, but waits for what was committed before it.
 func (w *Writer) Commit(body []byte, durable bool, token any) (done bool, err *data.Error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	durable = durable || w.format.alwaysDurable()
-	if !durable && !w.busy && !w.failed && len(w.queue) == 0 {
+	durable = len(body) > 0 && (durable || w.format.alwaysDurable())
+	if len(body) == 0 && !w.busy && !w.failed && len(w.queue) == 0 && len(w.results) == 0 {
+		return true, nil
+	}
+	if !durable && !w.busy && !w.failed && len(w.queue) == 0 && len(w.results) == 0 {
 		err = w.log.append(w.format.frame(nil, body))
 		if err == nil {
 			w.records++
@@ -223,7 +227,9 @@ func (w *Writer) commit(batch []job) {
 	durable := false
 	state := w.format.save()
 	for i := range batch {
-		recs = w.format.frame(recs, batch[i].body)
+		if len(batch[i].body) > 0 {
+			recs = w.format.frame(recs, batch[i].body)
+		}
 		durable = durable || batch[i].durable
 	}
 	start := w.log.off

@@ -1,0 +1,55 @@
+// The program ovsdb-server serves OVSDB databases: a drop-in for Open
+// vSwitch's. Everything it does is in ovsdb/server; here are its command line
+// and its main loop.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"sluice/cmd/internal/daemon"
+	"sluice/internal/poll"
+	"sluice/ovsdb/server"
+	"sluice/ovsdb/stream"
+)
+
+func main() {
+	d := daemon.New(os.Args)
+	o := options{d: d}
+	d.Usage = o.usage
+	o.parse()
+	d.Start()
+	o.load()
+
+	s, err := server.New(server.Config{Clock: d.Clock, Stream: stream.Options{RunDir: d.Dirs.Run}}, d.Clock.Now())
+	if err != nil {
+		d.Fatal("could not start the server: %v", err)
+	}
+	o.open(s)
+	d.Listen()
+	child := o.startChild()
+	d.Complete()
+	o.register(s)
+
+	var set poll.Set
+	for !d.Exiting() {
+		now := d.Clock.Now()
+		d.Run(now)
+		s.Run(now)
+		if child != nil && child.over() {
+			d.Exit()
+		}
+		s.Wait(&set)
+		d.Wait(&set)
+		if child != nil {
+			child.done.Wait(&set)
+		}
+		d.Block(&set)
+	}
+	s.Close()
+	d.Close()
+	if child != nil && child.status != "" {
+		fmt.Fprintf(os.Stderr, "%s: %s: child exited, %s\n", d.Name, o.run, child.status)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,116 @@
+package storage
+
+import (
+	"sluice/ovsdb/data"
+	"sluice/ovsdb/db"
+	"sluice/ovsdb/json"
+)
+
+// Content is what Load found besides the data.
+type Content struct {
+	// Records is the number of transactions in the file.
+	Records int
+	// Cluster is what a clustered file says of itself, nil for others.
+	Cluster *Cluster
+}
+
+// Load reads a file. It calls schema for the schema (again after a conversion)
+// and txn for each transaction, which has been applied to the tables that
+// tables answers. A bad record ends the reading with a warning, as what comes
+// before it is good; a file without a good schema is refused.
+func Load(l *Log, schema func(*data.Schema, string), txn func(*db.Txn, string), tables func() *db.DB) (Content, *data.Error) {
+	if l.magic == MagicCluster {
+		return loadCluster(l, schema, txn, tables)
+	}
+	var c Content
+	body, err := l.Next()
+	if err != nil {
+		return c, err
+	}
+	v, jerr := json.Parse(body)
+	if jerr != nil {
+		return c, l.BadJSON(jerr)
+	}
+	s, err := data.ParseSchema(&v)
+	if err != nil {
+		return c, err.Wrap("failed to parse \"%s\" as ovsdb schema", l.name)
+	}
+	schema(s, body)
+	for {
+		body, err := l.Next()
+		if err == nil && body == "" {
+			break
+		}
+		var t *db.Txn
+		if err == nil {
+			t, err = Apply(tables(), body, false)
+			if err != nil {
+				l.Unread()
+			}
+		}
+		if err != nil {
+			fileLog.Warn("%s", err.Error())
+			break
+		}
+		txn(t, trimLF(body))
+		c.Records++
+	}
+	l.EndRead()
+	return c, nil
+}
+
+func trimLF(s string) string {
+	if n := len(s); n > 0 && s[n-1] == '\n' {
+		return s[:n-1]
+	}
+	return s
+}
+
+// Convert makes tables of another schema with the rows of a snapshot; tables
+// and columns that the schema does not have are dropped.
+func Convert(s *db.Snapshot, schema *data.Schema) (*db.DB, *data.Error) {
+	to := db.New(schema)
+	t := to.Begin()
+	for i, from := range s.Schema.Tables {
+		table := to.Table(from.Name)
+		if table == nil {
+			continue
+		}
+		cols := newColumns(from, table.Schema)
+		for r := range s.Tables[i].All {
+			n := db.NewRow(table.Schema)
+			n.UUID = r.UUID
+			for _, c := range cols {
+				d := r.Get(c.from.Index)
+				if !c.same {
+					var err *data.Error
+					if d, err = data.Convert(&c.to.Type, d, &c.from.Type); err != nil {
+						return nil, err
+					}
+				}
+				n.Set(c.to.Index, d)
+			}
+			t.Insert(table, n)
+		}
+	}
+	if err := t.Precommit(); err != nil {
+		return nil, err
+	}
+	t.Seal()
+	return to, nil
+}
+
+type columnPair struct {
+	from, to *data.Column
+	same     bool // of one type, so that values can be shared
+}
+
+func newColumns(from, to *data.TableSchema) (out []columnPair) {
+	for _, c := range from.Columns[data.NumStd:] {
+		if n := to.Column(c.Name); n != nil {
+			a, b := c.Type.JSON(), n.Type.JSON()
+			out = append(out, columnPair{c, n, json.Equal(&a, &b)})
+		}
+	}
+	return out
+}
