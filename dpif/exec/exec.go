@@ -88,9 +88,9 @@ func (x *Executor) run(b *packet.Batch, actions []odp.Action, cut uint32) {
 	x.c.FreeBatch(b)
 }
 
-// getBatch and putBatch keep batches for copies, so that nested actions need no
-// allocation.
-func (x *Executor) getBatch() *packet.Batch {
+// GetBatch and PutBatch keep empty batches, so that nested actions need no
+// allocation; the owner of the executor may use them too.
+func (x *Executor) GetBatch() *packet.Batch {
 	n := len(x.spare)
 	if n == 0 {
 		return new(packet.Batch)
@@ -100,7 +100,8 @@ func (x *Executor) getBatch() *packet.Batch {
 	return b
 }
 
-func (x *Executor) putBatch(b *packet.Batch) {
+// PutBatch gives back a batch whose packets are gone.
+func (x *Executor) PutBatch(b *packet.Batch) {
 	b.N = 0
 	x.spare = append(x.spare, b)
 }
@@ -111,7 +112,7 @@ func (x *Executor) mine(b *packet.Batch, last bool) *packet.Batch {
 	if last {
 		return b
 	}
-	out := x.getBatch()
+	out := x.GetBatch()
 	for _, i := range b.Slice() {
 		if j := x.c.Clone(i); j != 0 {
 			out.Add(j)
@@ -126,7 +127,7 @@ func (x *Executor) mine(b *packet.Batch, last bool) *packet.Batch {
 func (x *Executor) done(b, mine *packet.Batch) {
 	if mine != b {
 		x.c.FreeBatch(mine)
-		x.putBatch(mine)
+		x.PutBatch(mine)
 	}
 }
 
@@ -208,7 +209,7 @@ func (x *Executor) nested(b *packet.Batch, a *odp.Action, cut *uint32, last bool
 		x.done(b, m)
 		return
 	}
-	single := x.getBatch()
+	single := x.GetBatch()
 	for _, i := range b.Slice() {
 		actions := a.Nested
 		if a.Type == odp.Sample {
@@ -232,7 +233,7 @@ func (x *Executor) nested(b *packet.Batch, a *odp.Action, cut *uint32, last bool
 		single.Add(i)
 		x.run(single, actions, *cut)
 	}
-	x.putBatch(single)
+	x.PutBatch(single)
 	if last {
 		b.N = 0
 	}

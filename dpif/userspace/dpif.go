@@ -1,0 +1,384 @@
+// Package userspace is the datapath that stock calls dpif-netdev: it polls the
+// queues of devices, classifies packets, asks ofproto about those no flow
+// matches, and executes actions.
+//
+// cmd/ovs-vswitchd makes one for each datapath type and hands it to ofproto, which
+// sees the dpif contract only.  Connection tracking and tunnels are hooks
+// (Conntrack, Tunnels) that the owner sets.
+//
+// # Threads
+//
+// Queues that want polling (netdev.Device.IsPMD) are spread over polling threads,
+// one a core; all others are polled by the control loop inside Run.  What a thread
+// works on belongs to it alone: flow table, caches, batches.  The control thread
+// reaches it by posting functions that the thread runs between two batches
+// (inbox); a reconfiguration is done when every thread has run the function that
+// takes it into use.  An upcall on a polling thread must therefore not wait for
+// the control thread.
+package userspace
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/dpif"
+	"sluice/dpif/flow"
+	"sluice/dpif/meter"
+	"sluice/dpif/odp"
+	"sluice/internal/clock"
+	"sluice/internal/poll"
+	"sluice/internal/vlog"
+	"sluice/netdev"
+	"sluice/netdev/packet"
+)
+
+var (
+	log    = vlog.New("dpif_netdev")
+	rlRecv = vlog.NewLimiter(1, 5)
+	rlPut  = vlog.NewLimiter(1, 5)
+)
+
+var (
+	errNoUpcall = errors.New("no upcall function")
+	errExists   = unix.EEXIST
+)
+
+// Conntrack tracks connections for ct actions.
+type Conntrack interface {
+	// Execute sends the packets of b, which have their layers set, through the
+	// tracker, in place; packets that it takes out it frees or keeps.  Any thread.
+	Execute(c *packet.Cache, b *packet.Batch, arg *odp.CTArg, now int64)
+}
+
+// Tunnels pushes and pops tunnel headers.
+type Tunnels interface {
+	// Push puts the header in front of each packet; Pop takes it off and sets the
+	// packet's tunnel metadata.  Packets that do not fit are freed and taken out.
+	// Any thread.
+	Push(c *packet.Cache, b *packet.Batch, arg *odp.TunnelPushArg)
+	Pop(c *packet.Cache, b *packet.Batch, dev netdev.Device)
+}
+
+// Options make a Dpif.
+type Options struct {
+	Type  string       // "netdev", "system", "dummy"
+	Name  string       // "ovs-netdev"
+	Clock clock.Clock  // asked by polling threads; Run is told the time
+	Pool  *packet.Pool // memory of all packets, shared by all datapaths
+	CPUs  *CPUs
+}
+
+// Dpif is one datapath.
+type Dpif struct {
+	typ, name string
+	clock     clock.Clock
+	pool      *packet.Pool
+	cpus      *CPUs
+	upcall    dpif.UpcallFunc
+	conntrack Conntrack
+	tunnels   Tunnels
+
+	ports   map[uint32]*portState
+	loop    *thread
+	pmds    []*thread // by core
+	cfg     settings
+	bonds   map[uint32][]uint32
+	meters  meter.Table
+	support dpif.Support
+	cur     *config
+	pending bool // reconfigure in the next Run
+	// threadsChanged: threads came or went since their number was logged last.
+	threadsChanged bool
+	// For the frequency of the cycle counter.
+	startCycles uint64
+	startMs     int64
+	now         int64
+}
+
+var _ dpif.Dpif = (*Dpif)(nil)
+
+// New makes a datapath without ports.
+func New(o Options) *Dpif {
+	d := &Dpif{typ: o.Type, name: o.Name, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
+		ports: map[uint32]*portState{}, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), support: allSupport()}
+	if d.cpus == nil {
+		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}
+	}
+	d.startCycles, d.startMs = cycleCounter(), d.clock.Now()
+	d.loop = newThread(d, dpif.PMDNone, -1)
+	d.reconfigure()
+	register(d)
+	return d
+}
+
+// allSupport is what stock finds out about its userspace datapath.
+func allSupport() dpif.Support {
+	return dpif.Support{MaskedSetAction: true, TunnelPushPop: true, UFID: true, Truncate: true, Clone: true,
+		SampleNesting: 10, MaxVLANHeaders: 2, MaxMPLSDepth: flow.MaxMPLSLabels,
+		Recirc: true, CTState: true, CTZone: true, CTMark: true, CTLabel: true, CTStateNAT: true,
+		CTOrigTuple: true, CTOrigTuple6: true, CTEventMask: true, CTClear: true, MaxHashAlg: 1,
+		CheckPktLen: true, CTTimeout: true, ExplicitDropAction: true, LBOutput: true,
+		CTZeroSNAT: true, AddMPLS: true, NDExt: true}
+}
+
+// Name implements dpif.Dpif.
+func (d *Dpif) Name() string { return d.name }
+
+// Type implements dpif.Dpif.
+func (d *Dpif) Type() string { return d.typ }
+
+// Close stops the polling threads and forgets ports and flows; the devices stay
+// their owner's.
+func (d *Dpif) Close(bool) error {
+	unregister(d)
+	clear(d.ports)
+	d.reconfigure()
+	d.loop.flows.flush()
+	d.loop.close()
+	return nil
+}
+
+// SetUpcall implements dpif.Dpif.
+func (d *Dpif) SetUpcall(fn dpif.UpcallFunc) { d.upcall = fn }
+
+// SetConntrack sets the connection tracker, once, before packets come.
+func (d *Dpif) SetConntrack(c Conntrack) { d.conntrack = c }
+
+// SetTunnels sets what encapsulates, once, before packets come.
+func (d *Dpif) SetTunnels(t Tunnels) { d.tunnels = t }
+
+// Support implements dpif.Dpif.
+func (d *Dpif) Support() dpif.Support { return d.support }
+
+// threads lists all threads, the loop's first.
+func (d *Dpif) threads() []*thread { return append([]*thread{d.loop}, d.pmds...) }
+
+// thread returns the thread of a PMD id.
+func (d *Dpif) thread(pmd int) *thread {
+	for _, t := range d.threads() {
+		if t.core == pmd {
+			return t
+		}
+	}
+	return nil
+}
+
+// PortAdd implements dpif.Dpif.
+func (d *Dpif) PortAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
+	if _, _, ok := d.PortByName(dev.Name()); ok {
+		return dpif.PortNone, unix.EEXIST
+	}
+	no := want
+	if no == dpif.PortNone {
+		no = d.chooseNumber(dev.Name())
+	}
+	if no == dpif.PortNone {
+		return dpif.PortNone, unix.EFBIG
+	}
+	if d.ports[no] != nil {
+		return dpif.PortNone, unix.EBUSY
+	}
+	s := &portState{port: &port{no: no, name: dev.Name(), dev: dev}, emc: true, reconfigure: true}
+	d.ports[no] = s
+	if err := d.reconfigure(); d.ports[no] == nil {
+		return dpif.PortNone, err
+	}
+	return no, nil
+}
+
+// PortDel implements dpif.Dpif.  When it returns no thread touches the device.
+func (d *Dpif) PortDel(no dpif.PortNo) error {
+	if d.ports[no] == nil {
+		return unix.ENODEV
+	}
+	delete(d.ports, no)
+	d.reconfigure()
+	return nil
+}
+
+// ChangePortNumber gives a port another number (dpif-dummy/change-port-number).
+func (d *Dpif) ChangePortNumber(name string, no uint32) error {
+	p, _, ok := d.PortByName(name)
+	if !ok {
+		return errors.New("unknown port")
+	}
+	if d.ports[no] != nil {
+		return errors.New("port number already in use")
+	}
+	s := d.ports[p.No]
+	delete(d.ports, p.No)
+	d.reconfigure()
+	s.port = &port{no: no, name: name, dev: s.dev}
+	s.reconfigure = true
+	d.ports[no] = s
+	d.reconfigure()
+	return nil
+}
+
+func (s *portState) describe() dpif.Port {
+	return dpif.Port{No: s.no, Name: s.name, Type: s.dev.Type()}
+}
+
+// PortByName implements dpif.Dpif.
+func (d *Dpif) PortByName(name string) (dpif.Port, dpif.Device, bool) {
+	for _, s := range d.ports {
+		if s.name == name {
+			return s.describe(), s.dev, true
+		}
+	}
+	return dpif.Port{}, nil, false
+}
+
+// PortByNumber implements dpif.Dpif.
+func (d *Dpif) PortByNumber(no dpif.PortNo) (dpif.Port, dpif.Device, bool) {
+	s := d.ports[no]
+	if s == nil {
+		return dpif.Port{}, nil, false
+	}
+	return s.describe(), s.dev, true
+}
+
+// sorted lists the ports by number.
+func (d *Dpif) sorted() []*portState {
+	list := make([]*portState, 0, len(d.ports))
+	for _, s := range d.ports {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *portState) int { return cmp.Compare(a.no, b.no) })
+	return list
+}
+
+// Ports implements dpif.Dpif.
+func (d *Dpif) Ports() []dpif.Port {
+	var list []dpif.Port
+	for _, s := range d.sorted() {
+		list = append(list, s.describe())
+	}
+	return list
+}
+
+// Run implements dpif.Dpif.
+func (d *Dpif) Run(now int64) (more bool) {
+	d.now, d.loop.now = now, now
+	for _, q := range d.loop.polls {
+		if d.loop.poll(q) > 0 {
+			more = true
+		}
+	}
+	d.loop.kick()
+	if now-d.loop.cycles.rank >= rankMs {
+		d.loop.cycles.rank = now
+		d.loop.flows.optimize()
+	}
+	if d.pending || d.devicesChanged() {
+		d.reconfigure()
+	}
+	return more
+}
+
+// Wait implements dpif.Dpif.
+func (d *Dpif) Wait(s *poll.Set) {
+	for _, q := range d.loop.polls {
+		if fd := q.q.Fd(); fd >= 0 {
+			s.FD(fd, poll.In)
+		} else if q.q.Ready() {
+			s.Immediate()
+		}
+	}
+}
+
+func (d *Dpif) devicesChanged() bool {
+	for _, s := range d.ports {
+		if s.dev.NeedsReconfigure() {
+			return true
+		}
+	}
+	return false
+}
+
+// Quiesce implements dpif.Dpif.
+func (d *Dpif) Quiesce() {
+	// A function runs at the end of a loop; between two of them lies a whole one.
+	doAll(d.pmds, func(*thread) {})
+	doAll(d.pmds, func(*thread) {})
+}
+
+// Execute implements dpif.Dpif.
+func (d *Dpif) Execute(e *dpif.Execute) error {
+	if len(e.Packet) < 14 || len(e.Packet) > 0xffff {
+		return unix.EINVAL
+	}
+	if e.Probe {
+		return nil
+	}
+	t := d.loop
+	i := t.c.New(e.Packet)
+	if i == 0 {
+		return unix.ENOBUFS
+	}
+	m := t.p.Meta(i)
+	e.Key.ToMeta(m, t.p.Cold(i))
+	f := t.flowOf(i)
+	m.Hash, m.Offload = f.Hash5Tuple(0), packet.HashValid
+	t.runOn(i, e.Actions)
+	t.flush()
+	return nil
+}
+
+// Stats implements dpif.Dpif.
+func (d *Dpif) Stats() (s dpif.DPStats) {
+	for _, t := range d.threads() {
+		s.Hit += t.stats[statExactHit].Load() + t.stats[statSMCHit].Load() + t.stats[statMaskedHit].Load()
+		s.Missed += t.stats[statMiss].Load()
+		s.Lost += t.stats[statLost].Load()
+		s.Flows += uint64(t.nFlow.Load())
+	}
+	s.Masks, s.MaskHit, s.CacheHit = ^uint32(0), ^uint64(0), ^uint64(0)
+	return s
+}
+
+// BondSet sets which port each hash bucket of a bond goes to (LBOutput); an empty
+// list removes the bond.
+func (d *Dpif) BondSet(id uint32, members []uint32) {
+	bonds := map[uint32][]uint32{}
+	for k, v := range d.bonds {
+		bonds[k] = v
+	}
+	if len(members) == 0 {
+		delete(bonds, id)
+	} else {
+		bonds[id] = slices.Clone(members)
+	}
+	d.bonds = bonds
+	d.reconfigure()
+}
+
+// MeterFeatures implements dpif.Dpif.
+func (d *Dpif) MeterFeatures() dpif.MeterFeatures { return meter.Features() }
+
+// MeterSet implements dpif.Dpif.
+func (d *Dpif) MeterSet(id uint32, cfg dpif.MeterConfig) error {
+	return d.meters.Set(id, cfg, d.clock.Now())
+}
+
+// MeterGet implements dpif.Dpif.
+func (d *Dpif) MeterGet(id uint32) (dpif.MeterStats, error) { return d.meters.Get(id) }
+
+// MeterDel implements dpif.Dpif.
+func (d *Dpif) MeterDel(id uint32) (dpif.MeterStats, error) { return d.meters.Del(id) }
+
+// String is how logs call the datapath.
+func (d *Dpif) String() string { return fmt.Sprintf("%s@%s", d.typ, d.name) }
+
+// hz is the frequency of the cycle counter, measured since the datapath began.
+func (d *Dpif) hz() float64 {
+	ms := d.clock.Now() - d.startMs
+	if ms <= 0 {
+		return 1e9
+	}
+	return max(float64(cycleCounter()-d.startCycles)*1000/float64(ms), 1)
+}

@@ -1,0 +1,194 @@
+package userspace
+
+import (
+	"golang.org/x/sys/unix"
+
+	"sluice/dpif"
+	"sluice/dpif/flow"
+	"sluice/dpif/odp"
+)
+
+// dumpChunk is how many flows a thread copies between two batches.
+const dumpChunk = 64
+
+// FlowPut implements dpif.Dpif.
+func (d *Dpif) FlowPut(p *dpif.FlowPut) error {
+	if p.Mask.InPort != ^uint32(0) {
+		op := "[zero]"
+		if p.Modify {
+			op = "[modify]"
+		}
+		if p.Create {
+			op = "[create]"
+		}
+		log.ErrRL(rlPut, "failed to put%s flow: in_port is not an exact match", op)
+		return unix.EINVAL
+	}
+	put := *p
+	exactVLAN(&put.Mask)
+	if put.UFID == (flow.UFID{}) {
+		put.UFID = put.Key.HashUFID()
+	}
+	put.Actions = append([]odp.Action(nil), p.Actions...)
+	if p.PMD == dpif.PMDAll {
+		var err error
+		for _, t := range d.threads() {
+			if e := t.flowPut(&put); e != nil {
+				err = e
+			}
+		}
+		return err
+	}
+	t := d.thread(p.PMD)
+	if t == nil {
+		return unix.EINVAL
+	}
+	return t.flowPut(&put)
+}
+
+// flowPut installs or changes a flow of the thread.
+func (t *thread) flowPut(p *dpif.FlowPut) (err error) {
+	t.do(func() {
+		var k flow.Mini
+		k.Set(&p.Key)
+		slot, _, found := t.flows.lookup(&k, p.Key.InPort)
+		switch {
+		case !found && p.Create:
+			t.flows.add(p.UFID, &p.Key, &p.Mask, p.Actions)
+		case !found:
+			err = unix.ENOENT
+		case p.Modify:
+			t.flows.setActions(slot, p.Actions)
+			if p.ZeroStats {
+				f := &t.flows.hot[slot]
+				f.packets, f.bytes, f.used, f.tcpFlags = 0, 0, 0, 0
+			}
+		case p.Create:
+			err = unix.EEXIST
+		default:
+			err = unix.EINVAL
+		}
+		t.nFlow.Store(int64(t.flows.count()))
+	})
+	return err
+}
+
+// on runs fn on the threads that a PMD id names until it returns true.
+func (d *Dpif) on(pmd int, fn func(t *thread) bool) bool {
+	for _, t := range d.threads() {
+		if pmd != dpif.PMDAll && t.core != pmd {
+			continue
+		}
+		done := false
+		t.do(func() { done = fn(t) })
+		if done && pmd != dpif.PMDAll {
+			return true
+		}
+	}
+	return false
+}
+
+// FlowDel implements dpif.Dpif; for PMDAll it adds up the statistics.
+func (d *Dpif) FlowDel(ufid flow.UFID, pmd int) (sum dpif.FlowStats, err error) {
+	err = unix.ENOENT
+	d.on(pmd, func(t *thread) bool {
+		slot, ok := t.flows.byUFID[ufid]
+		if !ok {
+			return false
+		}
+		addStats(&sum, t.flowStats(slot))
+		t.flows.remove(slot)
+		t.nFlow.Store(int64(t.flows.count()))
+		err = nil
+		return true
+	})
+	return sum, err
+}
+
+func addStats(sum *dpif.FlowStats, s dpif.FlowStats) {
+	sum.Packets += s.Packets
+	sum.Bytes += s.Bytes
+	sum.Used = max(sum.Used, s.Used)
+	sum.TCPFlags |= s.TCPFlags
+}
+
+func (t *thread) flowStats(slot uint32) dpif.FlowStats {
+	f := &t.flows.hot[slot]
+	return dpif.FlowStats{Packets: f.packets, Bytes: f.bytes, Used: f.used, TCPFlags: f.tcpFlags}
+}
+
+// describe copies a flow for the contract.
+func (t *thread) describe(slot uint32) dpif.Flow {
+	f := &t.flows.cold[slot]
+	return dpif.Flow{UFID: f.ufid, Key: f.key, Mask: *f.mask, Actions: f.actions,
+		Stats: t.flowStats(slot), PMD: t.core, DPLayer: "ovs"}
+}
+
+// FlowGet implements dpif.Dpif; for PMDAll it adds up the statistics of all
+// threads that have the flow.
+func (d *Dpif) FlowGet(ufid flow.UFID, pmd int) (out dpif.Flow, err error) {
+	err = unix.ENOENT
+	var sum dpif.FlowStats
+	d.on(pmd, func(t *thread) bool {
+		slot, ok := t.flows.byUFID[ufid]
+		if !ok {
+			return false
+		}
+		out = t.describe(slot)
+		addStats(&sum, out.Stats)
+		err = nil
+		return true
+	})
+	out.Stats = sum
+	return out, err
+}
+
+// FlowDump implements dpif.Dpif: thread by thread, the loop's first, in the order
+// of their slots.
+func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
+	buf := make([]dpif.Flow, 0, dumpChunk)
+	for _, t := range d.threads() {
+		next, more := 0, true
+		for more {
+			buf = buf[:0]
+			t.do(func() { next, more = t.dump(next, &buf) })
+			for i := range buf {
+				if !fn(&buf[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// dump appends flows from a slot on and returns where to go on.
+func (t *thread) dump(from int, buf *[]dpif.Flow) (next int, more bool) {
+	for slot := from; slot < len(t.flows.hot); slot++ {
+		if !t.flows.hot[slot].live {
+			continue
+		}
+		if len(*buf) == cap(*buf) {
+			return slot, true
+		}
+		*buf = append(*buf, t.describe(uint32(slot)))
+	}
+	return len(t.flows.hot), false
+}
+
+// FlowFlush implements dpif.Dpif.
+func (d *Dpif) FlowFlush() error {
+	doAll(d.threads(), func(t *thread) {
+		t.flows.flush()
+		t.nFlow.Store(0)
+	})
+	return nil
+}
+
+// FlowCount implements dpif.Dpif.
+func (d *Dpif) FlowCount() int {
+	n := int64(0)
+	for _, t := range d.threads() {
+		n += t.nFlow.Load()
+	}
+	return int(n)
+}

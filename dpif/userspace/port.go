@@ -1,0 +1,125 @@
+package userspace
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/dpif"
+	"sluice/netdev"
+)
+
+// port is a port of the datapath.  Threads read what is set when it is made;
+// changes make a new port value and a new config.
+type port struct {
+	no   uint32
+	name string
+	dev  netdev.Device
+	caps netdev.TxCaps
+	rxqs []*rxq
+	txqs []*txq
+	pmd  bool
+	// noEMC keeps packets of the port out of the exact-match cache.
+	noEMC bool
+}
+
+// rxq is a receive queue.
+type rxq struct {
+	port   *port
+	q      netdev.RxQueue
+	id     int
+	core   int // pinned to this core, noCore: not pinned
+	cycles history
+}
+
+const noCore = -1
+
+// portState is what the control thread keeps of a port.
+type portState struct {
+	*port
+	affinity    string
+	cores       map[int]int // rx queue -> core
+	emc         bool
+	reconfigure bool // the queues must be opened again
+}
+
+// config is what threads read of the datapath, replaced whole.
+type config struct {
+	ports      []*port // by number; nil: none
+	bonds      map[uint32][]uint32
+	emcMin     uint32 // insert when a random number is not above; 0: EMC is off
+	smc        bool
+	maxSleepUs int64 // -1: sleep by default
+}
+
+// openQueues takes the queues of a device into use.
+func (s *portState) openQueues(threads int) {
+	p := &port{no: s.no, name: s.name, dev: s.dev, pmd: s.dev.IsPMD(), noEMC: !s.emc}
+	if c, ok := s.dev.(netdev.TxCapser); ok {
+		p.caps = c.TxCaps()
+	}
+	tx := s.dev.TxQueues()
+	for _, q := range tx {
+		p.txqs = append(p.txqs, &txq{q: q, shared: len(tx) < threads})
+	}
+	for _, q := range s.dev.RxQueues() {
+		r := &rxq{port: p, q: q, id: q.ID(), core: noCore}
+		if core, ok := s.cores[r.id]; ok {
+			r.core = core
+		}
+		p.rxqs = append(p.rxqs, r)
+	}
+	s.port = p
+}
+
+// parseAffinity reads "QUEUE:CORE,…".
+func parseAffinity(list string) (map[int]int, error) {
+	cores := map[int]int{}
+	for _, item := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+		queue, core, ok := strings.Cut(item, ":")
+		q, err1 := strconv.ParseUint(queue, 10, 31)
+		c, err2 := strconv.ParseUint(core, 10, 31)
+		if !ok || err1 != nil || err2 != nil {
+			return nil, unix.EINVAL
+		}
+		cores[int(q)] = int(c)
+	}
+	return cores, nil
+}
+
+// chooseNumber picks a number for a new port.  The test bed's datapath takes
+// numbers out of names (p1, br0 -> 100), as stock does to make tests readable.
+func (d *Dpif) chooseNumber(name string) uint32 {
+	if d.typ != "netdev" && d.typ != "system" {
+		if no := numberInName(name); no != 0 && d.ports[no] == nil {
+			return no
+		}
+	}
+	for no := uint32(1); no <= 0xffff; no++ {
+		if d.ports[no] == nil {
+			return no
+		}
+	}
+	return dpif.PortNone
+}
+
+func numberInName(name string) uint32 {
+	start := uint64(0)
+	if strings.HasPrefix(name, "br") {
+		start = 100
+	}
+	i := strings.IndexAny(name, "0123456789")
+	if i < 0 {
+		return 0
+	}
+	end := i
+	for end < len(name) && name[end] >= '0' && name[end] <= '9' {
+		end++
+	}
+	n, err := strconv.ParseUint(name[i:end], 10, 31)
+	if err != nil {
+		return 0
+	}
+	return uint32(start + n)
+}

@@ -1,0 +1,4 @@
+package userspace
+
+// cycleCounter reads the time stamp counter.
+func cycleCounter() uint64
