@@ -63,6 +63,7 @@ type PacketOut struct {
 type PacketIn struct {
 	ofp.PacketIn
 	ControllerID uint16
-	// MaxLen of the action, or -1 for the connection's miss_send_len.
+	// MaxLen is what the action asked for.  The packet is sent whole all the same, as
+	// in stock, which keeps no buffers to send the rest from.
 	MaxLen int
 }

@@ -3,7 +3,10 @@ package ofproto
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/dpif/flow"
 	"sluice/netdev"
@@ -24,6 +27,7 @@ type Port struct {
 	// carrying packets; Datapath's owner maintains it.
 	MayEnable bool
 
+	enabled   bool // MayEnable as controllers know it
 	created   int64
 	changeSeq uint64
 }
@@ -31,53 +35,181 @@ type Port struct {
 // LocalPort is the OpenFlow number of the bridge's own port.
 const LocalPort = flow.OFPLocal
 
+const (
+	maxPorts   = 0xff00  // the least port number that cannot exist
+	maxAuto    = 1 << 15 // automatic numbers stay below
+	portHoldMs = 60 * 60 * 1000
+	inUse      = math.MaxInt64
+)
+
 // portSet is the ports of a switch.
 type portSet struct {
 	byNumber map[uint32]*Port
 	byName   map[string]*Port
-	sorted   []*Port // by number
-	nextFree uint32  // where the search for a free number begins
+	sorted   []*Port          // by number
+	used     map[uint32]int64 // when a number was last in use, inUse: now
+	last     uint32           // the last number given out automatically
 }
 
-func (ps *portSet) add(sw *Switch, dev netdev.Device, want uint32, now int64) (uint32, error) {
-	p := &Port{OFPort: want, Name: dev.Name(), Type: dev.Type(), Dev: dev, created: now, MayEnable: true}
-	if ps.byNumber == nil {
-		ps.byNumber, ps.byName, ps.nextFree = map[uint32]*Port{}, map[string]*Port{}, 1
+func (ps *portSet) init() {
+	ps.byNumber, ps.byName, ps.used = map[uint32]*Port{}, map[string]*Port{}, map[uint32]int64{}
+}
+
+// number returns the number for a new port: want if it can be had, else one that was
+// not in use lately, so that old flows do not apply to a new device.
+func (ps *portSet) number(want uint32, now int64) (uint32, bool) {
+	if want == LocalPort && ps.byNumber[want] == nil {
+		return want, true
 	}
-	if want == 0 || want == flow.OFPNone || ps.byNumber[want] != nil {
-		p.OFPort = ps.free()
+	if want != 0 && want < maxPorts && ps.used[want] != inUse {
+		return want, true
 	}
+	oldest, at := uint32(0), int64(inUse)
+	for range maxAuto - 1 {
+		if ps.last++; ps.last >= maxAuto {
+			ps.last = 1
+		}
+		used, ok := ps.used[ps.last]
+		if !ok || used != inUse && used < now-portHoldMs {
+			return ps.last, true
+		}
+		if used < at {
+			oldest, at = ps.last, used
+		}
+	}
+	return oldest, oldest != 0
+}
+
+func (ps *portSet) sort() {
+	ps.sorted = slices.SortedFunc(maps.Values(ps.byNumber), func(a, b *Port) int { return cmp.Compare(a.OFPort, b.OFPort) })
+}
+
+func (sw *Switch) addPort(dev netdev.Device, want uint32, now int64) (uint32, error) {
+	ps := &sw.ports
+	if ps.byName[dev.Name()] != nil {
+		return flow.OFPNone, unix.EEXIST
+	}
+	no, ok := ps.number(want, now)
+	if !ok {
+		return flow.OFPNone, unix.ENOSPC
+	}
+	p := &Port{OFPort: no, Name: dev.Name(), Type: dev.Type(), Dev: dev, created: now, MayEnable: true, changeSeq: dev.ChangeSeq()}
 	if err := sw.dp.PortAdd(sw, p); err != nil {
 		return flow.OFPNone, err
 	}
-	ps.byNumber[p.OFPort], ps.byName[p.Name] = p, p
+	p.Desc = p.describe()
+	if no != LocalPort {
+		ps.used[no] = inUse
+	}
+	ps.byNumber[no], ps.byName[p.Name] = p, p
 	ps.sort()
+	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
 	sw.dp.Configured(sw)
-	return p.OFPort, nil
+	return no, nil
 }
 
-func (ps *portSet) del(sw *Switch, ofport uint32) error {
+func (sw *Switch) delPort(ofport uint32, now int64) error {
+	ps := &sw.ports
 	p := ps.byNumber[ofport]
 	if p == nil {
-		return nil
+		return unix.ENODEV
 	}
+	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortDeleted)
 	delete(ps.byNumber, ofport)
 	delete(ps.byName, p.Name)
+	if ofport != LocalPort {
+		ps.used[ofport] = now
+	}
 	ps.sort()
 	err := sw.dp.PortDel(sw, p)
 	sw.dp.Configured(sw)
 	return err
 }
 
-func (ps *portSet) free() uint32 {
-	for n := ps.nextFree; ; n++ {
-		if ps.byNumber[n] == nil {
-			ps.nextFree = n + 1
-			return n
+// describe reads the device's side of an OpenFlow port.
+func (p *Port) describe() ofp.Port {
+	f := p.Dev.Features()
+	d := ofp.Port{
+		PortNo: p.OFPort, HWAddr: p.Dev.EtherAddr(), Name: p.Name,
+		Curr: ofp.PortFeatures(f.Current), Advertised: ofp.PortFeatures(f.Advertised),
+		Supported: ofp.PortFeatures(f.Supported), Peer: ofp.PortFeatures(f.Peer),
+	}
+	if !p.Dev.AdminUp() {
+		d.Config |= ofp.PortDown
+	}
+	if !p.Dev.Carrier() {
+		d.State |= ofp.PortLinkDown
+	}
+	d.CurrSpeed, d.MaxSpeed = speed(d.Curr), speed(d.Supported)
+	return d
+}
+
+// speed returns the highest speed of a set of features, in kbit/s.
+func speed(f ofp.PortFeatures) uint32 {
+	for _, s := range [...]struct {
+		bits ofp.PortFeatures
+		kbps uint32
+	}{
+		{ofp.Port1TbFD, 1000000000}, {ofp.Port100GbFD, 100000000}, {ofp.Port40GbFD, 40000000}, {ofp.Port10GbFD, 10000000},
+		{ofp.Port1GbFD | ofp.Port1GbHD, 1000000}, {ofp.Port100MbFD | ofp.Port100MbHD, 100000}, {ofp.Port10MbFD | ofp.Port10MbHD, 10000},
+	} {
+		if f&s.bits != 0 {
+			return s.kbps
 		}
+	}
+	return 0
+}
+
+// live adds or takes PortLive as the rest of the state has it.
+func (p *Port) live(d *ofp.Port) {
+	if d.Config&ofp.PortDown != 0 || d.State&ofp.PortLinkDown != 0 || !p.enabled {
+		d.State &^= ofp.PortLive
+	} else {
+		d.State |= ofp.PortLive
 	}
 }
 
-func (ps *portSet) sort() {
-	ps.sorted = slices.SortedFunc(maps.Values(ps.byNumber), func(a, b *Port) int { return cmp.Compare(a.OFPort, b.OFPort) })
+// pollPorts follows the devices.
+func (sw *Switch) pollPorts(now int64) {
+	changed := false
+	for _, p := range sw.ports.sorted {
+		if seq := p.Dev.ChangeSeq(); seq != p.changeSeq {
+			p.changeSeq = seq
+			changed = true
+			cUpdate.Inc()
+			d := p.describe()
+			d.Config |= p.Desc.Config &^ ofp.PortDown
+			d.State |= p.Desc.State &^ ofp.PortLinkDown
+			sw.setDesc(p, d)
+		}
+		if may := p.MayEnable && p.Dev.Carrier(); may != p.enabled {
+			p.enabled = may
+			changed = true
+			sw.setDesc(p, p.Desc)
+		}
+	}
+	if changed {
+		sw.dp.Configured(sw)
+	}
+}
+
+// setDesc makes d the description of p, its liveness adapted, and tells controllers of
+// a difference.
+func (sw *Switch) setDesc(p *Port, d ofp.Port) {
+	p.live(&d)
+	old := p.Desc
+	if d == old {
+		return
+	}
+	p.Desc = d
+	sw.conns.SendPortStatus(nil, &old, &d, ofp.PortModified)
+}
+
+// SetPortState sets bits of a port's state that protocols decide (STP): those of mask.
+func (sw *Switch) SetPortState(ofport uint32, state, mask ofp.PortState) {
+	if p := sw.ports.byNumber[ofport]; p != nil {
+		d := p.Desc
+		d.State = d.State&^mask | state&mask
+		sw.setDesc(p, d)
+	}
 }

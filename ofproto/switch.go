@@ -1,9 +1,29 @@
 package ofproto
 
 import (
+	"sync"
+
+	"sluice/internal/coverage"
 	"sluice/internal/poll"
+	"sluice/internal/vlog"
 	"sluice/netdev"
+	"sluice/ofproto/connmgr"
+	"sluice/ofproto/ofp"
+	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/table"
+	"sluice/ovsdb/stream"
+)
+
+var (
+	logOF = vlog.New("ofproto")
+	rlOF  = vlog.NewLimiter(1, 5)
+
+	cFlush     = coverage.New("ofproto_flush")
+	cPacketOut = coverage.New("ofproto_packet_out")
+	cQueueReq  = coverage.New("ofproto_queue_req")
+	cRecvOF    = coverage.New("ofproto_recv_openflow")
+	cUpdate    = coverage.New("ofproto_update_port")
+	cExpired   = coverage.New("ofproto_dpif_expired")
 )
 
 // Switch is one bridge: its tables, its ports, its controllers.  The control thread
@@ -13,25 +33,60 @@ type Switch struct {
 
 	name  string
 	cfg   SwitchConfig
+	env   Env
 	dp    Datapath
 	ports portSet
+	conns *connmgr.Manager
+	tun   *field.TunTable // tun_metadata mapping; replaced, not changed
+
+	dumpSeq    uint64 // of the datapath, when flows were last expired
+	evictTimer int64  // when eviction priorities are computed anew
+	hadRelease bool
+
+	pins struct {
+		mu    sync.Mutex
+		queue []*PacketIn
+		event *poll.Event // wakes the loop
+	}
 }
+
+// maxPacketIns is how many packet-ins wait for the loop at most.
+const maxPacketIns = 1024
 
 // Env is what a process gives its switches.
 type Env struct {
 	RunDir string // of management sockets
+	// TLS is what ssl: and pssl: controllers use; nil: they are refused.
+	TLS *stream.TLS
 }
 
 // New makes a bridge on a datapath.
 func New(dp Datapath, cfg SwitchConfig, env Env, now int64) (*Switch, error) {
-	sw := &Switch{Tables: table.New(), name: cfg.Name, dp: dp}
+	sw := &Switch{
+		Tables: table.New(now), name: cfg.Name, cfg: cfg, dp: dp, env: env,
+		tun: &field.TunTable{}, dumpSeq: dp.DumpSeq(),
+	}
+	sw.ports.init()
+	sw.pins.event = poll.NewEvent()
+	sw.conns = connmgr.New(cfg.Name, sw.Tables, sw.streamOptions, now)
+	sw.conns.Handle = sw.handle
+	sw.conns.Flush = sw.flush
+	sw.conns.Tun = sw.TunTable
+	sw.Tables.OnEvent = sw.wake
 	if err := dp.SwitchAdd(sw); err != nil {
 		return nil, err
 	}
+	// A new bridge has the flows that its fail mode wants: Configure flushes only
+	// on a change.
+	sw.conns.SetNow(now)
 	if err := sw.Apply(cfg, now); err != nil {
 		return nil, err
 	}
 	return sw, nil
+}
+
+func (sw *Switch) streamOptions() stream.Options {
+	return stream.Options{RunDir: sw.env.RunDir, TLS: sw.env.TLS}
 }
 
 // Name returns the bridge's name.
@@ -40,29 +95,97 @@ func (sw *Switch) Name() string { return sw.name }
 // Config returns the configuration that is in force.
 func (sw *Switch) Config() *SwitchConfig { return &sw.cfg }
 
+// TunTable returns the mapping of tun_metadata fields, which is never changed but
+// replaced; then Datapath.Configured is called.
+func (sw *Switch) TunTable() *field.TunTable { return sw.tun }
+
+// WantsPacketInOnMiss reports whether packets that match no flow go to a controller,
+// as far as the tables leave that open.
+func (sw *Switch) WantsPacketInOnMiss() bool { return sw.conns.WantsPacketInOnMiss() }
+
 // Apply makes the bridge what cfg says.
 func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 	sw.cfg = cfg
+	sw.conns.SetNow(now)
+	sw.conns.BundleIdleSec = cfg.BundleIdleSec
+	for id := range uint8(table.NVisibleTables) {
+		sw.applyTable(id)
+	}
+	sw.conns.SetSnoops(cfg.Snoops)
+	sw.conns.Configure(sw.controllers(), cfg.FailMode == FailStandalone)
+	sw.processEvents()
 	sw.dp.Configured(sw)
 	return nil
 }
 
+func (sw *Switch) applyTable(id uint8) {
+	c := table.Config{MaxFlows: ^uint32(0), Prefixes: defaultPrefixes}
+	if t, ok := sw.cfg.FlowTables[id]; ok {
+		c = table.Config{Name: t.Name, MaxFlows: t.FlowLimit, Evict: t.Evict, Groups: t.Groups, Prefixes: t.Prefixes}
+		if t.Prefixes == nil {
+			c.Prefixes = defaultPrefixes
+		}
+	}
+	sw.Tables.Configure(id, c)
+}
+
+// controllers returns the connections to configure: those of the database, and the
+// management socket.
+func (sw *Switch) controllers() []connmgr.Config {
+	out := make([]connmgr.Config, 0, len(sw.cfg.Controllers)+1)
+	out = append(out, connmgr.Config{
+		Target: "punix:" + sw.env.RunDir + "/" + sw.name + ".mgmt", Service: true,
+		MaxBackoff: 0, Probe: 60, EnableAsync: true, Allowed: sw.cfg.Protocols, QueueSize: 100,
+	})
+	for _, c := range sw.cfg.Controllers {
+		out = append(out, connmgr.Config{
+			Target: c.Target, Service: c.Service, InBand: c.InBand && !sw.cfg.DisableInBand,
+			MaxBackoff: c.MaxBackoffMs / 1000, Probe: probeSeconds(c.ProbeMs), EnableAsync: c.EnableAsync,
+			Allowed: sw.cfg.Protocols, QueueSize: c.QueueSize, RateLimit: c.RateLimit, BurstLimit: c.BurstLimit, DSCP: c.DSCP,
+		})
+	}
+	return out
+}
+
+func probeSeconds(ms int) int {
+	if ms < 0 {
+		return 5
+	}
+	return ms / 1000
+}
+
+// flush empties the flow tables and puts back what the switch itself needs.
+func (sw *Switch) flush() {
+	cFlush.Inc()
+	sw.Tables.Flush()
+	sw.conns.Flushed()
+	sw.processEvents()
+	sw.dp.FlowsChanged(sw)
+}
+
 // Destroy ends the bridge: connections are closed, ports leave the datapath.
 func (sw *Switch) Destroy(now int64) {
+	sw.conns.SetNow(now)
 	for _, p := range sw.Ports() {
 		sw.dp.PortDel(sw, p)
 	}
+	sw.conns.Destroy()
 	sw.dp.SwitchDel(sw)
+	sw.pins.event.Close()
 }
 
 // PortAdd adds a device as a port, under number want (0 or flow.OFPNone: a free one
 // is chosen), and returns the number.
 func (sw *Switch) PortAdd(dev netdev.Device, want uint32, now int64) (uint32, error) {
-	return sw.ports.add(sw, dev, want, now)
+	sw.conns.SetNow(now)
+	return sw.addPort(dev, want, now)
 }
 
 // PortDel removes a port.
-func (sw *Switch) PortDel(ofport uint32, now int64) error { return sw.ports.del(sw, ofport) }
+func (sw *Switch) PortDel(ofport uint32, now int64) error {
+	sw.conns.SetNow(now)
+	return sw.delPort(ofport, now)
+}
 
 // Port returns a port by its OpenFlow number, or nil.
 func (sw *Switch) Port(ofport uint32) *Port { return sw.ports.byNumber[ofport] }
@@ -73,15 +196,160 @@ func (sw *Switch) PortByName(name string) *Port { return sw.ports.byName[name] }
 // Ports returns the ports by rising OpenFlow number.
 func (sw *Switch) Ports() []*Port { return sw.ports.sorted }
 
-// Run does what is due at ms now: controllers, expiry, port changes.
-func (sw *Switch) Run(now int64) {}
+// Run does what is due at ms now.  Asynchronous messages leave before the requests
+// that arrived are answered.
+func (sw *Switch) Run(now int64) {
+	sw.conns.SetNow(now)
+	sw.flushPacketIns()
+	sw.expire(now)
+	sw.pollPorts(now)
+	sw.processEvents()
+	sw.conns.Run(now)
+	sw.processEvents()
+	sw.Tables.Reclaim()
+}
+
+// expire deletes flows whose time is over, when their statistics are fresh.
+func (sw *Switch) expire(now int64) {
+	if seq := sw.dp.DumpSeq(); seq != sw.dumpSeq {
+		sw.dumpSeq = seq
+		if n := sw.Tables.Expire(now); n > 0 {
+			cExpired.Add(uint64(n))
+			sw.dp.FlowsChanged(sw)
+		}
+	}
+	if now > sw.evictTimer {
+		sw.evictTimer = now + 1000
+		sw.Tables.RefreshEviction()
+	}
+}
 
 // Wait says when Run has something to do.
-func (sw *Switch) Wait(s *poll.Set) {}
+func (sw *Switch) Wait(s *poll.Set) {
+	sw.conns.Wait(s)
+	sw.pins.event.Wait(s)
+	for _, p := range sw.ports.sorted {
+		if p.Dev.ChangeSeq() != p.changeSeq || p.MayEnable != p.enabled {
+			s.Immediate()
+			break
+		}
+	}
+	if sw.Tables.NeedsReclaim() {
+		s.Immediate()
+	}
+}
+
+// wake has the loop run soon.  Any thread may call it.
+func (sw *Switch) wake() { sw.pins.event.Set() }
 
 // SendPacketIn queues a packet for the controllers that want it.  Any thread may
 // call it; the packet is dropped when the queue is full.
-func (sw *Switch) SendPacketIn(pin *PacketIn) {}
+func (sw *Switch) SendPacketIn(pin *PacketIn) {
+	q := &sw.pins
+	q.mu.Lock()
+	full := len(q.queue) >= maxPacketIns
+	if !full {
+		q.queue = append(q.queue, pin)
+	}
+	first := len(q.queue) == 1
+	q.mu.Unlock()
+	if full {
+		cPinOverflow.Inc()
+	} else if first {
+		sw.wake()
+	}
+}
+
+var cPinOverflow = coverage.New("packet_in_overflow")
+
+func (sw *Switch) flushPacketIns() {
+	sw.pins.event.Reset()
+	if sw.cfg.FlowRestoreWait {
+		return
+	}
+	sw.pins.mu.Lock()
+	queue := sw.pins.queue
+	sw.pins.queue = nil
+	sw.pins.mu.Unlock()
+	for _, p := range queue {
+		sw.conns.SendPacketIn(&p.PacketIn, p.ControllerID)
+	}
+}
+
+// processEvents tells controllers what happened to the tables.
+func (sw *Switch) processEvents() {
+	s := sw.Tables
+	s.Mu.Lock()
+	events := s.TakeEvents()
+	s.Mu.Unlock()
+	for i := range events {
+		switch e := &events[i]; e.Kind {
+		case table.FlowChanged:
+			sw.conns.ReportChange(e)
+		case table.FlowRemoved:
+			sw.conns.SendFlowRemoved(sw.flowRemoved(e))
+		case table.VacancyCrossed:
+			sw.conns.SendTableStatus(&e.Table, e.Vacancy)
+		case table.ChangesDone:
+			sw.conns.FlushChanges()
+		}
+	}
+}
+
+func (sw *Switch) flowRemoved(e *table.Event) *ofp.FlowRemoved {
+	r := e.Rule
+	fr := &ofp.FlowRemoved{
+		Match: r.Match(), Cookie: r.Cookie, Priority: uint16(r.Priority()), Reason: e.Reason, TableID: r.TableID,
+		IdleTimeout: r.IdleTimeout(), HardTimeout: r.HardTimeout(),
+	}
+	fr.Match.Tun = sw.tun
+	fr.PacketCount, fr.ByteCount = r.Stats()
+	fr.DurationSec, fr.DurationNsec = duration(r.Created, sw.conns.Now())
+	return fr
+}
+
+// duration splits the time from ms start to ms now into seconds and the rest.
+func duration(start, now int64) (sec, nsec uint32) {
+	ms := now - start
+	return uint32(ms / 1000), uint32(ms%1000) * 1000000
+}
+
+// Reconnect drops all OpenFlow connections, so that controllers are connected to anew.
+func (sw *Switch) Reconnect(now int64) {
+	sw.conns.SetNow(now)
+	sw.conns.Reconnect()
+}
+
+// MemoryUsage adds what memory/show counts.
+func (sw *Switch) MemoryUsage(usage map[string]uint64) {
+	usage["ports"] += uint64(len(sw.ports.sorted))
+	sw.Tables.Mu.Lock()
+	for id := range uint8(table.NTables) {
+		usage["rules"] += uint64(sw.Tables.Table(id).NVisible())
+	}
+	sw.Tables.Mu.Unlock()
+	conns, packets := sw.conns.MemoryUsage()
+	usage["ofconns"] += uint64(conns)
+	usage["packets"] += uint64(packets)
+}
 
 // ControllerStatus returns the state of each controller, by target.
-func (sw *Switch) ControllerStatus() map[string]ControllerStatus { return nil }
+func (sw *Switch) ControllerStatus() map[string]ControllerStatus {
+	out := map[string]ControllerStatus{}
+	for t, i := range sw.conns.Info() {
+		out[t] = ControllerStatus{IsConnected: i.Connected, Role: roleName(i.Role), Pairs: i.Pairs}
+	}
+	return out
+}
+
+func roleName(r ofp.Role) string {
+	switch r {
+	case ofp.RoleEqual:
+		return "other"
+	case ofp.RolePrimary:
+		return "master"
+	case ofp.RoleSecondary:
+		return "slave"
+	}
+	return ""
+}

@@ -30,7 +30,7 @@ const (
 // add takes a message and returns a complete request, or none while parts are
 // missing.
 func (a *assembler) add(b []byte, now int64) ([][]byte, error) {
-	if !isMultipartRequest(b) {
+	if !IsMultipartRequest(b) {
 		return [][]byte{b}, nil
 	}
 	h, err := ofp.DecodePartialHeader(b)
@@ -140,8 +140,8 @@ func (a *assembler) remove(p *partialRequest) {
 	}
 }
 
-// isMultipartRequest reports whether b is framed as one, whatever is inside.
-func isMultipartRequest(b []byte) bool {
+// IsMultipartRequest reports whether b is framed as one, whatever is inside.
+func IsMultipartRequest(b []byte) bool {
 	switch ofp.Version(b[0]) {
 	case ofp.OF10:
 		return b[1] == 16

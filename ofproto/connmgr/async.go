@@ -60,19 +60,14 @@ func (m *Manager) SendTableStatus(td *ofp.TableDesc, reason uint8) {
 	}
 }
 
-// SendPacketIn sends a packet to the controllers that want it.  maxLen is that of the
-// action, negative for the connection's own.
-func (m *Manager) SendPacketIn(pin *ofp.PacketIn, controllerID uint16, maxLen int) {
+// SendPacketIn sends a packet, whole, to the controllers that want it.
+func (m *Manager) SendPacketIn(pin *ofp.PacketIn, controllerID uint16) {
 	for _, c := range m.conns {
 		if c.controllerID != controllerID || !c.receives(ofp.AsyncPacketIn, uint8(pin.Reason)) {
 			continue
 		}
 		p := *pin
 		p.Format = c.pinFormat
-		p.MaxLen = maxLen
-		if maxLen < 0 {
-			p.MaxLen = int(c.missSendLen)
-		}
 		b := ofp.Append(nil, c.Protocol(), 0, &p)
 		if len(b) == 0 {
 			continue

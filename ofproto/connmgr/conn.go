@@ -41,12 +41,18 @@ type Conn struct {
 	abbreviated  bool // updates has an abbreviated one
 
 	mods flowModLog
+
+	// work is a request that is answered in slices: it does one and reports whether
+	// it is done.  No further request is read before that.
+	work func() (done bool)
 }
 
 const (
 	maxReplies  = 100 // replies queued before no more requests are read
 	recvBatch   = 50  // messages a turn
 	defaultMiss = 128 // default miss_send_len
+
+	maxReplyBytes = 1 << 20 // queued before a sliced reply pauses
 )
 
 // bits of packet-in reasons that OpenFlow before 1.4 knows as OFPR_ACTION
@@ -75,7 +81,7 @@ func (c *Conn) destroy() {
 	if c.r != c.service.r {
 		c.r.close()
 	}
-	c.monitors, c.bundles, c.updates = nil, nil, nil
+	c.monitors, c.bundles, c.updates, c.work = nil, nil, nil, nil
 }
 
 func remove[T comparable](l []T, x T) []T {
@@ -118,6 +124,7 @@ func (c *Conn) run(now int64) {
 		s.run(now, c.sendPacketIn)
 	}
 	c.r.run(now)
+	c.runWork()
 	for i := 0; i < recvBatch && c.mayRecv(); i++ {
 		b := c.r.recv(now)
 		if b == nil {
@@ -143,13 +150,34 @@ func (c *Conn) run(now int64) {
 	}
 }
 
-func (c *Conn) mayRecv() bool { return c.replies.packets < maxReplies }
+func (c *Conn) mayRecv() bool { return c.replies.packets < maxReplies && c.work == nil }
+
+// Work answers a request in slices: fn does one and reports whether it is done.  It is
+// called once at once, and then once a turn while the peer takes the replies.
+func (c *Conn) Work(fn func() (done bool)) {
+	if !fn() {
+		c.work = fn
+	}
+}
+
+func (c *Conn) runWork() {
+	if c.mayWork() && c.work() {
+		c.work = nil
+	}
+}
+
+func (c *Conn) mayWork() bool {
+	return c.work != nil && c.r.connected() && c.replies.packets < maxReplies/2 && c.replies.bytes < maxReplyBytes
+}
 
 func (c *Conn) wait(s *poll.Set) {
 	for _, sched := range c.schedulers {
 		sched.wait(s)
 	}
 	c.r.wait(s, c.mayRecv())
+	if c.mayWork() {
+		s.Immediate()
+	}
 	if c.mods.next != math.MaxInt64 {
 		s.Timer(c.mods.next)
 	}
@@ -254,6 +282,9 @@ func (c *Conn) SetInvalidTTL(on bool) {
 	}
 	c.SetAsync(a)
 }
+
+// Now returns the time of the turn, ms.
+func (c *Conn) Now() int64 { return c.mgr.now }
 
 // Reply sends m as the answer to the request with transaction id xid.
 func (c *Conn) Reply(xid uint32, m ofp.Msg) {

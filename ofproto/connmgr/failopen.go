@@ -123,7 +123,7 @@ func (m *Manager) sendBogusPacketIn() {
 	copy(packet[32:], src)
 	pin := &ofp.PacketIn{Packet: packet, TotalLen: len(packet), BufferID: ofp.NoBuffer, Reason: ofp.ReasonNoMatch, Cookie: ofp.NoCookie}
 	pin.Metadata.Flow.InPort, pin.Metadata.Mask.InPort = flow.OFPLocal, ^uint32(0)
-	m.SendPacketIn(pin, 0, 0xffff)
+	m.SendPacketIn(pin, 0)
 }
 
 // failOpenMaybeRecover ends fail-open when a controller shows that it accepts the

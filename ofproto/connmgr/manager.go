@@ -10,6 +10,7 @@ import (
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 	"sluice/ofproto/ofp"
+	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/table"
 	"sluice/ovsdb/stream"
 )
@@ -60,6 +61,8 @@ type Manager struct {
 	Flush func()
 	// Tables is where flow monitors look, and where fail-open puts its flow.
 	Tables *table.Set
+	// Tun returns the mapping of tun_metadata fields, for matches that are sent.
+	Tun func() *field.TunTable
 	// BundleIdleSec is how long a bundle may lie idle; 0: 10 s.
 	BundleIdleSec int
 
@@ -93,7 +96,7 @@ type service struct {
 // New makes a Manager; name is the bridge's, for logs.  options gives the options of
 // streams that are opened.
 func New(name string, tables *table.Set, options func() stream.Options, now int64) *Manager {
-	return &Manager{name: name, Tables: tables, options: options, now: now, services: map[string]*service{}, changes: 1}
+	return &Manager{name: name, Tables: tables, options: options, now: now, services: map[string]*service{}, changes: 1, Tun: func() *field.TunTable { return nil }}
 }
 
 // SetNow tells the time before calls outside of Run.
@@ -447,3 +450,6 @@ func (m *Manager) WantsPacketInOnMiss() bool { return m.wantMiss }
 func (m *Manager) updateWantMiss() {
 	m.wantMiss = slices.ContainsFunc(m.conns, (*Conn).wantsMisses)
 }
+
+// Now returns the time of the turn, ms.
+func (m *Manager) Now() int64 { return m.now }

@@ -67,8 +67,8 @@ func (c *Conn) MonitorCancel(id uint32) error {
 }
 
 // Monitors does a flow monitor request, all parts of it or nothing, and answers it
-// with the flows that exist.
-func (c *Conn) Monitors(parts []ofp.FlowMonitor, xid uint32) error {
+// with the flows that exist.  h is the header of its last part.
+func (c *Conn) Monitors(parts []ofp.FlowMonitor, h ofp.Header) error {
 	var made []*monitor
 	for i := range parts {
 		m, err := c.Monitor(&parts[i])
@@ -92,7 +92,7 @@ func (c *Conn) Monitors(parts []ofp.FlowMonitor, xid uint32) error {
 	}
 	updates := refreshUpdates(rules)
 	s.Mu.Unlock()
-	c.sendUpdates(updates, xid, true, nil)
+	c.sendUpdates(ofp.NewReplyBuilder(h, c.Protocol()), updates, &c.replies)
 	return nil
 }
 
@@ -155,20 +155,13 @@ func flowUpdate(r *table.Rule, event ofp.FlowEvent, reason ofp.FlowReason, flags
 	return fu
 }
 
-// sendUpdates sends updates in as many messages as they need; an empty reply too, if
-// one is due.
-func (c *Conn) sendUpdates(updates []ofp.FlowUpdate, xid uint32, reply bool, count *counter) {
-	if len(updates) == 0 && !reply {
-		return
-	}
-	if reply {
-		count = &c.replies
-	}
-	b := ofp.NewReplyBuilder(c.Protocol(), xid, ofp.TypeFlowMonitorStatsReply)
+// sendUpdates sends what was collected in b.
+func (c *Conn) sendUpdates(b *ofp.ReplyBuilder, updates []ofp.FlowUpdate, count *counter) {
 	for i := range updates {
-		b.FlowUpdate(&updates[i])
+		updates[i].Match.Tun = c.mgr.Tun()
+		b.Add(&updates[i])
 	}
-	for _, msg := range b.Messages() {
+	for _, msg := range b.Parts() {
 		c.r.send(msg, count, c.mgr.now)
 	}
 }
@@ -242,7 +235,7 @@ func (m *Manager) FlushChanges() {
 		if len(c.updates) > 0 {
 			u := c.updates
 			c.updates = nil
-			c.sendUpdates(u, 0, false, &c.monitorCount)
+			c.sendUpdates(ofp.NewUpdateBuilder(c.Protocol()), u, &c.monitorCount)
 		}
 		if c.paused == 0 && c.monitorCount.bytes > pauseBytes {
 			cMonitorPause.Inc()
@@ -282,7 +275,9 @@ func (m *Manager) runMonitors() {
 		}
 		updates := refreshUpdates(rules)
 		m.Tables.Mu.Unlock()
-		c.sendUpdates(updates, 0, len(updates) > 0, &c.replies)
+		if len(updates) > 0 {
+			c.sendUpdates(ofp.NewUpdateBuilder(c.Protocol()), updates, &c.replies)
+		}
 		c.sendPause(ofp.EventResumed, &c.replies)
 		c.paused = 0
 	}

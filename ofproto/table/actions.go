@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"sluice/ofproto/ofp/action"
+	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/ofp/oferr"
 )
 
@@ -152,4 +153,60 @@ func (s *Set) deleteLearned(dead []learnKey) {
 			s.deleteRules(rules, removedDelete, Requester{})
 		}
 	}
+}
+
+// UsesTunMetadata reports whether any rule matches or changes one of the tun_metadata
+// fields in the set (bit N: tun_metadataN).
+func (s *Set) UsesTunMetadata(fields uint64) bool {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	for _, r := range s.All() {
+		_, m := r.Rule.Match()
+		if (m.Tunnel.Present|tunFields(r.Actions))&fields != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tunFields returns the tun_metadata fields that l names.
+func tunFields(l action.List) (bits uint64) {
+	add := func(ids ...field.ID) {
+		for _, id := range ids {
+			if id.IsTunMetadata() {
+				bits |= 1 << (id - field.TunMetadata0)
+			}
+		}
+	}
+	flatten(l, func(a action.Action) bool {
+		switch a := a.(type) {
+		case *action.SetField:
+			add(a.ID)
+		case *action.RegMove:
+			add(a.Src.ID, a.Dst.ID)
+		case *action.StackPush:
+			add(a.Sub.ID)
+		case *action.StackPop:
+			add(a.Sub.ID)
+		case *action.OutputReg:
+			add(a.Src.ID)
+		case *action.DeleteField:
+			add(a.ID)
+		case *action.Bundle:
+			add(a.Dst.ID)
+		case *action.Multipath:
+			add(a.Dst.ID)
+		case *action.CheckPktLarger:
+			add(a.Dst.ID)
+		case *action.CT:
+			add(a.ZoneSrc.ID)
+		case *action.Learn:
+			add(a.ResultDst.ID)
+			for i := range a.Specs {
+				add(a.Specs[i].Src.ID, a.Specs[i].Dst.ID)
+			}
+		}
+		return true
+	})
+	return bits
 }

@@ -137,10 +137,13 @@ func (t *Table) mod(s *Set, tm *ofp.TableMod) {
 	}
 }
 
-// vacancyPercent returns how much room the table has.
+// vacancyPercent returns how much room the table has.  A table that can hold no
+// flows at all counts as empty.
 func (t *Table) vacancyPercent() uint8 {
 	switch {
-	case t.maxFlows == 0, uint64(t.nFlows) > uint64(t.maxFlows):
+	case t.maxFlows == 0:
+		return 100
+	case uint64(t.nFlows) >= uint64(t.maxFlows):
 		return 0
 	}
 	return uint8((uint64(t.maxFlows) - uint64(t.nFlows)) * 100 / uint64(t.maxFlows))
@@ -154,8 +157,8 @@ func (t *Table) Desc() ofp.TableDesc {
 	}
 	if t.vacancy != 0 {
 		d.Vacancy = ofp.On
-		d.Thresholds = ofp.Vacancy{Down: t.vacDown, Up: t.vacUp, Current: t.vacancyPercent()}
 	}
+	d.Thresholds = ofp.Vacancy{Down: t.vacDown, Up: t.vacUp, Current: t.vacancyPercent()}
 	return d
 }
 
@@ -165,16 +168,17 @@ func (s *Set) checkVacancy(id uint8) {
 	if t.vacancy == 0 {
 		return
 	}
-	v, reason := t.vacancyPercent(), t.vacancy
+	v, next := t.vacancyPercent(), uint8(0)
 	switch {
 	case t.vacancy == ofp.TableVacancyDown && v < t.vacDown:
-		t.vacancy = ofp.TableVacancyUp
-	case t.vacancy == ofp.TableVacancyUp && v > t.vacUp:
-		t.vacancy = ofp.TableVacancyDown
+		next = ofp.TableVacancyUp
+	case t.vacancy == ofp.TableVacancyUp && v >= t.vacDown && v > t.vacUp:
+		next = ofp.TableVacancyDown
 	default:
 		return
 	}
-	s.event(Event{Kind: VacancyCrossed, Table: t.Desc(), Vacancy: reason})
+	s.event(Event{Kind: VacancyCrossed, Table: t.Desc(), Vacancy: t.vacancy})
+	t.vacancy = next
 }
 
 // Limits returns the table's flows that count against its limit, and the limit.

@@ -192,3 +192,24 @@ func (t *Table) configureEviction(s *Set, eviction uint8, by []field.Sub) {
 		t.evictAdd(s, fromClassifier(cr))
 	}
 }
+
+// RefreshEviction computes anew which flows go first: timeouts run, and flows are
+// used.  The control loop calls it now and then.
+func (s *Set) RefreshEviction() {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	for _, t := range s.tables {
+		if t.eviction == 0 {
+			continue
+		}
+		for _, cr := range t.cls.Collect(nil, nil, versionMax) {
+			t.evictAdd(s, fromClassifier(cr))
+		}
+		for _, g := range t.groups {
+			for _, it := range g.rules {
+				it.pri = it.rule.evictPriority(s.boot)
+			}
+			heap.Init(g)
+		}
+	}
+}

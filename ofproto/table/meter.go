@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"sluice/ofproto/ofp"
 )
@@ -34,11 +35,28 @@ func (s *Set) Meters() []*Meter {
 // MeterAdd enters a meter that the datapath has as provider.  Mu must be held.
 func (s *Set) MeterAdd(cfg ofp.MeterConfig, provider uint32, now int64) {
 	s.meters[cfg.MeterID] = &Meter{Config: cfg, Provider: provider, Created: now, rules: map[*Rule]struct{}{}}
+	if p := s.special(cfg.MeterID); p != nil {
+		p.Store(provider)
+	}
+}
+
+// special returns where the datapath's number of a meter with a fixed meaning is kept.
+func (s *Set) special(id uint32) *atomic.Uint32 {
+	switch id {
+	case ofp.MeterController:
+		return &s.ControllerMeter
+	case ofp.MeterSlowpath:
+		return &s.SlowpathMeter
+	}
+	return nil
 }
 
 // MeterDel removes a meter and the rules that use it.  Mu must be held.
 func (s *Set) MeterDel(m *Meter) {
 	delete(s.meters, m.Config.MeterID)
+	if p := s.special(m.Config.MeterID); p != nil {
+		p.Store(NoMeter)
+	}
 	s.deleteRules(sortedRules(m.rules), ofp.RemovedMeterDelete, Requester{})
 }
 

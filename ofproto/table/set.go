@@ -34,6 +34,10 @@ type Set struct {
 
 	boot int64 // ms of creation; eviction priorities count from it
 
+	// ControllerMeter and SlowpathMeter are the datapath's meters for packets that go
+	// to controllers and to the slow path; NoMeter if there is none.
+	ControllerMeter, SlowpathMeter atomic.Uint32
+
 	// OnEvent, when set, is called when an event is added on behalf of translation.
 	OnEvent func()
 
@@ -53,6 +57,8 @@ func New(now int64) *Set {
 		s.tables[i] = t
 	}
 	s.version.Store(1)
+	s.ControllerMeter.Store(NoMeter)
+	s.SlowpathMeter.Store(NoMeter)
 	s.addInternal(now)
 	return s
 }

@@ -164,3 +164,10 @@ func (s *Set) Reclaim() {
 	}
 	s.waiting, s.waitingGroups, s.deadSince = nil, nil, 0
 }
+
+// NeedsReclaim reports whether Reclaim has something to do.
+func (s *Set) NeedsReclaim() bool {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	return s.deadSince != 0 || len(s.dead) > 0 || len(s.deadGroups) > 0
+}
