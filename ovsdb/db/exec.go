@@ -27,8 +27,9 @@ type Request struct {
 
 // Outcome is what executing a Request led to.
 type Outcome struct {
-	// Results is the reply: a JSON array without its closing bracket, so
-	// that an error of the commit can be added; nil if the request waits.
+	// Results is the reply; nil if the request waits. If there is a Txn, it is
+	// a JSON array without its closing bracket, so that an error of the commit
+	// can be added.
 	Results []byte
 	// Txn is the transaction to commit, nil after an error.
 	Txn *Txn
@@ -130,7 +131,7 @@ func (d *DB) Execute(req *Request) Outcome {
 		for range ops[i+1:] {
 			x.out = append(x.out, ",null"...)
 		}
-		return Outcome{Results: x.out}
+		return Outcome{Results: append(x.out, ']')}
 	}
 	o.Results, o.Txn, o.Durable = x.out, x.txn, x.durable
 	return o

@@ -216,6 +216,9 @@ func (m *Monitor) message(updates []byte, last data.UUID) []byte {
 	dst = append(dst, m.ID...)
 	dst = append(dst, ',')
 	if m.shape.version == V3 {
+		if m.NoIDs {
+			last = data.UUID{}
+		}
 		dst = append(dst, '"')
 		dst = last.Append(dst)
 		dst = append(dst, '"', ',')

@@ -71,13 +71,15 @@ type Monitor struct {
 	ID []byte
 	// Client gets the notifications.
 	Client Client
-	shape  *shape
-	where  [][]data.Clause // by table index; nil: every row
-	since  uint64          // commits up to this one are known to the client
-	held   *delta          // changes that wait until the client reads again
-	queue  []item          // scratch of publishConditional
-	on     bool            // added to its registry
-	first  *InitialText    // shared initial contents, until they are sent
+	// NoIDs puts zeros in the place of transaction ids.
+	NoIDs bool
+	shape *shape
+	where [][]data.Clause // by table index; nil: every row
+	since uint64          // commits up to this one are known to the client
+	held  *delta          // changes that wait until the client reads again
+	queue []item          // scratch of publishConditional
+	on    bool            // added to its registry
+	first *InitialText    // shared initial contents, until they are sent
 	// composes tells that this monitor makes the shared contents.
 	composes bool
 }

@@ -18,7 +18,6 @@ type waiter struct {
 	c     *session
 	name  string
 	steal bool
-	lost  bool // was stolen
 }
 
 func (s *Server) owner(name string) *waiter {
@@ -70,13 +69,20 @@ func (c *session) lock(m *jsonrpc.Msg, params *json.Value, steal bool) {
 		c.locks = map[string]*waiter{}
 	}
 	c.locks[name] = w
-	if steal && len(l.waiters) > 0 {
-		victim := l.waiters[0]
-		victim.lost = true
-		l.waiters = append([]*waiter{w}, l.waiters[1:]...)
-		victim.c.notifyLock(name, "stolen")
-	} else {
+	switch {
+	case !steal:
 		l.waiters = append(l.waiters, w)
+	case len(l.waiters) == 0:
+		l.waiters = []*waiter{w}
+	default:
+		// The victim waits for the lock again, unless it has stolen it too.
+		victim := l.waiters[0]
+		rest := l.waiters
+		if victim.steal {
+			rest = rest[1:]
+		}
+		l.waiters = append([]*waiter{w}, rest...)
+		victim.c.notifyLock(name, "stolen")
 	}
 	result := `{"locked":false}`
 	if l.waiters[0] == w {
@@ -103,6 +109,9 @@ func (c *session) unlock(m *jsonrpc.Msg, params *json.Value) {
 func (c *session) dropLock(w *waiter) {
 	delete(c.locks, w.name)
 	l := c.srv.locks[w.name]
+	if l == nil {
+		return // it was stolen, and given up since
+	}
 	for i, o := range l.waiters {
 		if o != w {
 			continue

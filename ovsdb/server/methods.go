@@ -145,6 +145,7 @@ func (c *session) monitor(m *jsonrpc.Msg, params *json.Value, ver monitor.Versio
 		}
 	}
 	mon.Client = c
+	mon.NoIDs = string(id) == "null" && d.model == standalone
 	sm := &sessionMonitor{Monitor: mon, c: c, db: d, initial: true}
 	if c.monitors == nil {
 		c.monitors = map[string]*sessionMonitor{}
@@ -172,7 +173,7 @@ func (c *session) startMonitor(m *jsonrpc.Msg, sm *sessionMonitor, since data.UU
 	// Commits that are on their way into the file are in the snapshot and in
 	// the history from which they will be published: count from here on.
 	seq, last := d.seq, d.lastID
-	if sm.Version() == monitor.V3 && len(d.pending) == 0 {
+	if sm.Version() == monitor.V3 && d.hasIDs(sm) && len(d.pending) == 0 {
 		if text, found := d.hist.Since(sm.Monitor, since, seq); found {
 			d.reg.Add(sm.Monitor, seq)
 			d.reg.Composed(sm.Monitor)
@@ -199,6 +200,13 @@ func (c *session) startMonitor(m *jsonrpc.Msg, sm *sessionMonitor, since data.UU
 	}()
 }
 
+// hasIDs tells whether the monitor gets transaction ids. Stock has none for
+// standalone databases, and a client that does not name its monitor
+// (ovsdb-client) relies on zeros there; it could not use an id anyhow.
+func (d *database) hasIDs(sm *sessionMonitor) bool {
+	return !sm.NoIDs
+}
+
 func (c *session) finishMonitor(m *jsonrpc.Msg, sm *sessionMonitor, sl *slot, text []byte, found bool, last data.UUID) {
 	sm.db.reg.Composed(sm.Monitor)
 	head := append(append([]byte(`{"id":`), m.ID...), `,"result":`...)
@@ -208,6 +216,9 @@ func (c *session) finishMonitor(m *jsonrpc.Msg, sm *sessionMonitor, sl *slot, te
 			head = append(head, `[true,"`...)
 		} else {
 			head = append(head, `[false,"`...)
+		}
+		if !sm.db.hasIDs(sm) {
+			last = data.UUID{}
 		}
 		head = append(last.Append(head), `",`...)
 		tail = []byte(`],"error":null}`)
