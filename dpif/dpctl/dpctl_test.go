@@ -1,0 +1,91 @@
+package dpctl
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"sluice/dpif/userspace"
+	"sluice/internal/clock"
+	"sluice/netdev/packet"
+)
+
+func newEnv(t *testing.T, names ...string) *Env {
+	pool, err := packet.NewPool(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []Datapath
+	for _, name := range names {
+		list = append(list, Datapath{userspace.New(userspace.Options{Type: "dummy", Name: name, Clock: &clock.Fake{}, Pool: pool})})
+	}
+	return &Env{Program: "ovs-vswitchd", Datapaths: func() []Datapath { return list }, Now: func() int64 { return 0 },
+		ReadFile: func(name string) ([]byte, error) {
+			if name != "flows" {
+				return nil, errors.New("no such file")
+			}
+			return []byte("# two flows\nadd in_port(1),eth(),eth_type(0x800),ipv4(src=10.0.0.1) 2\n" +
+				"in_port(1),eth(),eth_type(0x800),ipv4(src=10.0.0.2) 3\nbroken\n"), nil
+		}}
+}
+
+// step is a command and what it prints; want beginning with "! " is an error.
+type step struct{ command, want string }
+
+func run(t *testing.T, env *Env, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		args := strings.Fields(s.command)
+		text, ok := Run(env, args[0], args[1:])
+		want, wantOK := strings.CutPrefix(s.want, "! ")
+		if text != want || ok == wantOK {
+			t.Errorf("%s: ok %t\n%swant\n%s", s.command, ok, text, want)
+		}
+	}
+}
+
+func TestFlows(t *testing.T) {
+	run(t, newEnv(t, "br0"), []step{
+		{"dump-dps", "dummy@br0\n"},
+		{"show", "dummy@br0:\n  lookups: hit:0 missed:0 lost:0\n  flows: 0\n"},
+		{"add-flow in_port(1),eth(),eth_type(0x1234) 2,3", ""},
+		{"add-flow dummy@br0 in_port(1),eth(),eth_type(0x1234) 2,3", "! ovs-vswitchd: updating flow table (File exists)\n"},
+		{"add-flow eth(),eth_type(0x1234) 2", "! ovs-vswitchd: updating flow table (Invalid argument)\n"},
+		{"dump-flows", "flow-dump from the main thread:\nin_port(1),eth(),eth_type(0x1234), packets:0, bytes:0, used:never, actions:2,3\n"},
+		{"mod-flow in_port(1),eth(),eth_type(0x1234) drop", ""},
+		{"mod-flow in_port(1),eth(),eth_type(0x1235) drop", "! ovs-vswitchd: updating flow table (No such file or directory)\n"},
+		{"dump-flows dummy@br0 pmd=-1", "in_port(1),eth(),eth_type(0x1234), packets:0, bytes:0, used:never, actions:drop\n"},
+		{"dump-flows pmd=3", ""},
+		{"dump-flows type=tc", "flow-dump from the main thread:\n"},
+		{"dump-flows type=x", "! ovs-vswitchd: Failed to parse type (x) (Invalid argument)\n"},
+		{"del-flow in_port(1),eth(),eth_type(0x1234)", ""},
+		{"del-flow in_port(1),eth(),eth_type(0x1234)",
+			"! ovs-vswitchd: deleting flow (No such file or directory)\nPerhaps you need to specify a UFID?\n"},
+		{"add-flows flows", "ovs-vswitchd: Failed parsing line number 4, skipped!\n"},
+		{"del-flows", ""},
+		{"dump-flows", ""},
+		{"show nothing", "! ovs-vswitchd: opening datapath nothing failed (No such device)\n"},
+		{"dump-conntrack", "! ovs-vswitchd: not supported by this datapath (Operation not supported)\n"},
+		{"frobnicate", "! ovs-vswitchd: unknown command 'frobnicate'; use --help for help\n"},
+		{"show -x", "! Unrecognized option -x"},
+	})
+}
+
+func TestWhichDatapath(t *testing.T) {
+	run(t, newEnv(t, "br0", "br1"), []step{
+		{"dump-flows", "! ovs-vswitchd: multiple datapaths, specify one\novs-vswitchd: datapath not found (Invalid argument)\n"},
+		{"dump-flows dummy@br1", ""},
+		{"dump-flows dummy@br2", "! ovs-vswitchd: datapath not found (Invalid argument)\n"},
+	})
+	run(t, newEnv(t), []step{
+		{"dump-flows", "! ovs-vswitchd: no datapaths exist\novs-vswitchd: datapath not found (Invalid argument)\n"},
+	})
+}
+
+func TestNormalizeActions(t *testing.T) {
+	run(t, newEnv(t), []step{
+		{"normalize-actions in_port(1),eth(),eth_type(0x1234) push_vlan(vid=9,pcp=0),p2,p1,pop_vlan,3 p1=1 p2=2",
+			"input flow: in_port(1),eth(),eth_type(0x1234)\nno vlan: no mpls: 3vlan(vid=9,pcp=0): no mpls: 1,2"},
+		{"parse-actions 1,2", "1,2\n"},
+	})
+}
