@@ -109,6 +109,7 @@ func (b *Backer) SetConfig(oc map[string]string) {
 // addresses, revalidation.  more reports that there is more to do at once.
 func (b *Backer) Run(now int64) (more bool) {
 	b.now = now
+	b.followControllers()
 	more = b.dp.Run(now)
 	for _, r := range b.switches {
 		if r.ml.Run(now) {
@@ -226,14 +227,31 @@ func (b *Backer) FlowsChanged(*Switch) {
 	b.udpif.Revalidate()
 }
 
-// ControllersChanged implements Datapath.
-func (b *Backer) ControllersChanged(sw *Switch, wantsMiss, alive bool) {
-	r := b.bySwitch[sw]
-	if r == nil || r.wantsMiss == wantsMiss && r.alive == alive {
-		return
+// followControllers asks the switches what translation needs to know of their
+// controllers, which come and go without a configuration.
+func (b *Backer) followControllers() {
+	changed := false
+	for _, r := range b.switches {
+		wants, alive := r.sw.WantsPacketInOnMiss(), r.sw.controllerAlive()
+		if wants != r.wantsMiss || alive != r.alive {
+			r.wantsMiss, r.alive = wants, alive
+			changed = true
+		}
 	}
-	r.wantsMiss, r.alive = wantsMiss, alive
-	b.publish()
+	if changed {
+		b.publish()
+	}
+}
+
+// controllerAlive reports that a controller is connected, for groups' buckets that
+// watch it.
+func (sw *Switch) controllerAlive() bool {
+	for _, c := range sw.conns.Conns() {
+		if c.Primary() {
+			return true
+		}
+	}
+	return false
 }
 
 // deliver hands a packet-in to its switch; any thread.

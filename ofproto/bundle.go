@@ -74,7 +74,7 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 	br := &xlate.Bridge{
 		ID: r.id, Name: r.sw.Name(), Tables: r.sw.Tables, ML: r.ml, ForwardBPDU: cfg.ForwardBPDU,
 		Support: b.support, ControllerMeter: xlate.NoMeter, SlowpathMeter: xlate.NoMeter,
-		HasController: r.alive, MissToController: r.wantsMiss,
+		HasController: r.alive, MissToController: r.wantsMiss, TunTable: r.sw.TunTable(),
 	}
 	if m := r.sw.Tables.Meter(ofp.MeterController); m != nil {
 		br.ControllerMeter = m.Provider

@@ -24,11 +24,6 @@ type Datapath interface {
 	Configured(sw *Switch)
 	FlowsChanged(sw *Switch)
 
-	// ControllersChanged tells what translation needs to know of sw's controllers:
-	// that one wants packets that match no flow where the table does not say
-	// otherwise (before OpenFlow 1.3), and that one is connected.
-	ControllersChanged(sw *Switch, wantsMiss, alive bool)
-
 	// PacketOut runs actions on a packet, as if it came in by po.Flow.InPort.
 	PacketOut(sw *Switch, po *PacketOut, now int64) error
 	// Resume goes on with a packet that waited for a controller.
