@@ -78,6 +78,7 @@ func NewBacker(dp dpif.Dpif) *Backer {
 	b := &Backer{dp: dp, recircs: recirc.NewPool(), bySwitch: map[*Switch]*switchRef{},
 		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, nextBundle: 1, nextPort: 1}
 	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, b.deliver)
+	b.udpif.OnLimit(b.logTrace)
 	return b
 }
 
@@ -215,6 +216,7 @@ func (b *Backer) PortDel(sw *Switch, p *Port) error {
 // Configured implements Datapath.
 func (b *Backer) Configured(sw *Switch) {
 	if r := b.bySwitch[sw]; r != nil {
+		b.udpif.SetPaused(slices.ContainsFunc(b.switches, func(r *switchRef) bool { return r.sw.Config().FlowRestoreWait }))
 		b.configure(r)
 		cRevReconfigure.Inc()
 		b.publish()

@@ -1,8 +1,32 @@
 package ofproto
 
 import (
+	"sluice/dpif/flow"
+	"sluice/internal/vlog"
 	"sluice/ofproto/trace"
+	"sluice/ofproto/xlate"
 )
+
+var (
+	upcallLog = vlog.New("ofproto_dpif_upcall")
+	rlTrace   = vlog.NewLimiter(1, 1)
+)
+
+// traceText is the trace of a packet, made only if it is really logged.
+type traceText struct {
+	dp *trace.Datapath
+	p  *trace.Packet
+}
+
+// String implements fmt.Stringer.
+func (t traceText) String() string { return trace.Trace(t.dp, t.p) }
+
+// logTrace logs the trace of a packet whose translation took too many steps; any
+// thread.
+func (b *Backer) logTrace(br *xlate.Bridge, f *flow.Flow, pkt []byte) {
+	dp := &trace.Datapath{Dpif: b.dp, Snap: b.udpif.Snapshot(), Recircs: b.recircs}
+	upcallLog.WarnRL(rlTrace, "%s", traceText{dp, &trace.Packet{Bridge: br, Flow: *f}})
+}
 
 // Trace is ofproto/trace over all datapaths.
 func Trace(backers []*Backer, args []string, now int64) (string, error) {

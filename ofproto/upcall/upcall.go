@@ -38,7 +38,6 @@ import (
 var (
 	log = vlog.New("ofproto_dpif_upcall")
 	rl  = vlog.NewLimiter(1, 5)
-	rl1 = vlog.NewLimiter(1, 1)
 
 	cFlowLimitHit    = coverage.New("upcall_flow_limit_hit")
 	cUkeyContention  = coverage.New("upcall_ukey_contention")
@@ -76,6 +75,12 @@ type Udpif struct {
 	megaflows *atomic.Bool
 	flowLimit atomic.Uint32
 
+	// paused is set while flow tables are being restored (flow-restore-wait):
+	// misses are dropped.
+	paused atomic.Bool
+	// onLimit logs the trace of a packet that ran into a limit of translation.
+	onLimit func(br *xlate.Bridge, f *flow.Flow, pkt []byte)
+
 	workersMu sync.Mutex
 	workers   []*worker // idle ones
 
@@ -107,6 +112,13 @@ func (u *Udpif) SetSnapshot(s *xlate.Snapshot) {
 	u.snap.Store(s)
 	u.Revalidate()
 }
+
+// SetPaused makes misses fail, or lets them be answered again.
+func (u *Udpif) SetPaused(paused bool) { u.paused.Store(paused) }
+
+// OnLimit sets the function that is told, on any thread and not often, of packets
+// whose translation took too many steps.
+func (u *Udpif) OnLimit(fn func(br *xlate.Bridge, f *flow.Flow, pkt []byte)) { u.onLimit = fn }
 
 // Snapshot returns the configuration in force.
 func (u *Udpif) Snapshot() *xlate.Snapshot { return u.snap.Load() }
@@ -146,11 +158,17 @@ func (u *Udpif) Close() {
 	u.workers = nil
 }
 
-var errUnknownAction = errors.New("unknown userspace action")
+var (
+	errUnknownAction = errors.New("unknown userspace action")
+	errPaused        = errors.New("flow tables are being restored")
+)
 
 // upcall is the datapath's upcall function.
 func (u *Udpif) upcall(up *dpif.Upcall, v *dpif.Verdict) error {
 	v.Actions, v.PutActions, v.Install, v.Installed = v.Actions[:0], nil, false, nil
+	if u.paused.Load() {
+		return errPaused
+	}
 	if up.Kind == dpif.UpcallMiss {
 		return u.translate(up, v, true)
 	}
@@ -192,7 +210,9 @@ func (u *Udpif) translate(up *dpif.Upcall, v *dpif.Verdict, miss bool) error {
 	xlate.Translate(in, &w.out)
 	w.reader.Exit()
 	out := &w.out
-
+	if (out.Err == xlate.ErrRecursionTooDeep || out.Err == xlate.ErrTooManyResubmits) && u.onLimit != nil {
+		u.onLimit(br, &in.Flow, pkt)
+	}
 	if !miss {
 		// The datapath has counted the packet.
 		v.Actions = append(v.Actions, out.Actions...)
