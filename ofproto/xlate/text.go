@@ -47,9 +47,9 @@ func matchText(m *match.Match, ports field.PortMap) string {
 
 func actionsText(l action.List, ports field.PortMap) string {
 	if t, ok := any(l).(interface {
-		AppendText(b []byte, ports field.PortMap) []byte
+		AppendText(b []byte, ports field.PortMap, tables field.TableMap) []byte
 	}); ok {
-		return string(t.AppendText(nil, ports))
+		return string(t.AppendText(nil, ports, nil))
 	}
 	return ""
 }
