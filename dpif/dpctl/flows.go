@@ -1,7 +1,6 @@
 package dpctl
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -11,43 +10,6 @@ import (
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
 )
-
-// AppendStats appends the counters of a flow as commands and logs print them.
-func AppendStats(b []byte, s *dpif.FlowStats, now int64) []byte {
-	b = fmt.Appendf(b, "packets:%d, bytes:%d, used:", s.Packets, s.Bytes)
-	if s.Used != 0 {
-		b = fmt.Appendf(b, "%.3fs", float64(now-s.Used)/1000)
-	} else {
-		b = append(b, "never"...)
-	}
-	if s.TCPFlags != 0 {
-		b = append(b, ", flags:"...)
-		b = AppendTCPFlags(b, s.TCPFlags)
-	}
-	return b
-}
-
-// tcpFlagText is the letters of TCP flags in the order that they are printed in.
-var tcpFlagText = [...]struct {
-	bit  uint16
-	text string
-}{
-	{0x002, "S"}, {0x001, "F"}, {0x008, "P"}, {0x004, "R"}, {0x020, "U"}, {0x010, "."},
-	{0x040, "E"}, {0x080, "C"}, {0x100, "N"}, {0x200, "[200]"}, {0x400, "[400]"}, {0x800, "[800]"},
-}
-
-// AppendTCPFlags appends TCP flags as letters.
-func AppendTCPFlags(b []byte, flags uint16) []byte {
-	if flags == 0 {
-		return append(b, "none"...)
-	}
-	for _, f := range tcpFlagText {
-		if flags&f.bit != 0 {
-			b = append(b, f.text...)
-		}
-	}
-	return b
-}
 
 // AppendFlow appends a flow as dump-flows prints it; verbose is its -m.
 func AppendFlow(b []byte, f *dpif.Flow, names odp.PortNames, verbose bool, now int64) []byte {
@@ -59,7 +21,7 @@ func AppendFlow(b []byte, f *dpif.Flow, names odp.PortNames, verbose bool, now i
 		b = odp.FormatKey(b, &f.Key, &f.Mask, names)
 	}
 	b = append(b, ", "...)
-	b = AppendStats(b, &f.Stats, now)
+	b = dpif.AppendStats(b, &f.Stats, now)
 	if verbose && f.DPLayer != "" {
 		b = append(b, ", dp:"...)
 		b = append(b, f.DPLayer...)
@@ -232,7 +194,7 @@ func putUFID(p *dpif.FlowPut) flow.UFID {
 }
 
 func (c *call) printStats(s *dpif.FlowStats) {
-	c.out.Write(append(AppendStats(nil, s, c.env.Now()), '\n'))
+	c.out.Write(append(dpif.AppendStats(nil, s, c.env.Now()), '\n'))
 }
 
 func getFlow(c *call) error {

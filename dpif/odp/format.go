@@ -578,6 +578,9 @@ func appendU128(b []byte, v, mask flow.U128) []byte {
 }
 
 func appendHex128(b []byte, v flow.U128) []byte {
+	if v == (flow.U128{}) {
+		return append(b, '0')
+	}
 	if v.Hi == 0 {
 		return fmt.Appendf(b, "0x%x", v.Lo)
 	}

@@ -72,7 +72,7 @@ func TestVerboseKeyShowsWildcards(t *testing.T) {
 		t.Fatal(err)
 	}
 	key.NwProto, key.TpSrc, key.NwTTL = 1, 8, 64
-	want := "skb_priority(0/0),skb_mark(0/0),ct_state(0/0),ct_zone(0/0),ct_mark(0/0),ct_label(0x0/0x0)," +
+	want := "skb_priority(0/0),skb_mark(0/0),ct_state(0/0),ct_zone(0/0),ct_mark(0/0),ct_label(0/0)," +
 		"recirc_id(0),dp_hash(0/0),in_port(1),packet_type(ns=0,id=0)," +
 		"eth(src=00:00:00:00:00:00/00:00:00:00:00:00,dst=00:00:00:00:00:00/00:00:00:00:00:00),eth_type(0x0800)," +
 		"ipv4(src=0.0.0.0/0.0.0.0,dst=0.0.0.0/0.0.0.0,proto=1/0,tos=0/0,ttl=64/0,frag=no),icmp(type=8/0,code=0/0)"

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,7 @@ import (
 	"sluice/dpif/meter"
 	"sluice/dpif/odp"
 	"sluice/internal/clock"
+	"sluice/internal/errno"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 	"sluice/netdev"
@@ -70,6 +72,8 @@ type Options struct {
 	Clock clock.Clock  // asked by polling threads; Run is told the time
 	Pool  *packet.Pool // memory of all packets, shared by all datapaths
 	CPUs  *CPUs
+	// FormatPacket prints a packet for debug messages; nil: they go without.
+	FormatPacket func(packet []byte, packetType uint32) string
 }
 
 // Dpif is one datapath.
@@ -81,10 +85,14 @@ type Dpif struct {
 	upcall    dpif.UpcallFunc
 	conntrack Conntrack
 	tunnels   Tunnels
+	// formatPacket is Options.FormatPacket.
+	formatPacket func(packet []byte, packetType uint32) string
 
-	ports   map[uint32]*portState
-	loop    *thread
-	pmds    []*thread // by core
+	ports map[uint32]*portState
+	loop  *thread
+	pmds  []*thread // by core
+	// list is the loop's thread and pmds, for FlowCount on other threads.
+	list    atomic.Pointer[[]*thread]
 	cfg     settings
 	bonds   map[uint32][]uint32
 	meters  meter.Table
@@ -104,7 +112,7 @@ var _ dpif.Dpif = (*Dpif)(nil)
 // New makes a datapath without ports.
 func New(o Options) *Dpif {
 	d := &Dpif{typ: o.Type, name: o.Name, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
-		ports: map[uint32]*portState{}, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), support: allSupport()}
+		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), support: allSupport()}
 	if d.cpus == nil {
 		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}
 	}
@@ -124,6 +132,9 @@ func allSupport() dpif.Support {
 		CheckPktLen: true, CTTimeout: true, ExplicitDropAction: true, LBOutput: true,
 		CTZeroSNAT: true, AddMPLS: true, NDExt: true}
 }
+
+// localPort is the number of the port that has the datapath's name.
+const localPort = 0
 
 // Name implements dpif.Dpif.
 func (d *Dpif) Name() string { return d.name }
@@ -169,6 +180,16 @@ func (d *Dpif) thread(pmd int) *thread {
 
 // PortAdd implements dpif.Dpif.
 func (d *Dpif) PortAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
+	no, err := d.portAdd(dev, want)
+	if err != nil {
+		logDpif.WarnRL(rlError, "%s: failed to add %s as port: %s", d, dev.Name(), errno.Text(err))
+	} else if logDpif.DbgEnabled() {
+		logDpif.DbgRL(rlMsg, "%s: added %s as port %d", d, dev.Name(), no)
+	}
+	return no, err
+}
+
+func (d *Dpif) portAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
 	if _, _, ok := d.PortByName(dev.Name()); ok {
 		return dpif.PortNone, unix.EEXIST
 	}
@@ -192,8 +213,19 @@ func (d *Dpif) PortAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
 
 // PortDel implements dpif.Dpif.  When it returns no thread touches the device.
 func (d *Dpif) PortDel(no dpif.PortNo) error {
-	if d.ports[no] == nil {
-		return unix.ENODEV
+	err := error(nil)
+	switch {
+	case no == localPort:
+		err = unix.EINVAL // it lives as long as the datapath
+	case d.ports[no] == nil:
+		err = unix.ENODEV
+	}
+	if err != nil {
+		d.logOperation("port_del", err)
+		return err
+	}
+	if logDpif.DbgEnabled() {
+		logDpif.DbgRL(rlMsg, "%s: port_del(%d)", d, no)
 	}
 	delete(d.ports, no)
 	d.reconfigure()
@@ -309,6 +341,12 @@ func (d *Dpif) Quiesce() {
 
 // Execute implements dpif.Dpif.
 func (d *Dpif) Execute(e *dpif.Execute) error {
+	err := d.execute(e)
+	d.logExecute(e, err)
+	return err
+}
+
+func (d *Dpif) execute(e *dpif.Execute) error {
 	if len(e.Packet) < 14 || len(e.Packet) > 0xffff {
 		return unix.EINVAL
 	}

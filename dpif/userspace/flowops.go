@@ -13,6 +13,12 @@ const dumpChunk = 64
 
 // FlowPut implements dpif.Dpif.
 func (d *Dpif) FlowPut(p *dpif.FlowPut) error {
+	err := d.flowPut(p)
+	d.logPut(p, err)
+	return err
+}
+
+func (d *Dpif) flowPut(p *dpif.FlowPut) error {
 	if p.Mask.InPort != ^uint32(0) {
 		op := "[zero]"
 		if p.Modify {
@@ -55,9 +61,11 @@ func (t *thread) flowPut(p *dpif.FlowPut) (err error) {
 		switch {
 		case !found && p.Create:
 			t.flows.add(p.UFID, &p.Key, &p.Mask, p.Actions)
+			t.logFlowChange(p.UFID, &p.Key, &p.Mask, nil, p.Actions, true)
 		case !found:
 			err = unix.ENOENT
 		case p.Modify:
+			t.logFlowChange(t.flows.cold[slot].ufid, &p.Key, &p.Mask, t.flows.cold[slot].actions, p.Actions, false)
 			t.flows.setActions(slot, p.Actions)
 			if p.ZeroStats {
 				f := &t.flows.hot[slot]
@@ -91,17 +99,20 @@ func (d *Dpif) on(pmd int, fn func(t *thread) bool) bool {
 // FlowDel implements dpif.Dpif; for PMDAll it adds up the statistics.
 func (d *Dpif) FlowDel(ufid flow.UFID, pmd int) (sum dpif.FlowStats, err error) {
 	err = unix.ENOENT
+	var key flow.Flow
 	d.on(pmd, func(t *thread) bool {
 		slot, ok := t.flows.byUFID[ufid]
 		if !ok {
 			return false
 		}
+		key = t.flows.cold[slot].key
 		addStats(&sum, t.flowStats(slot))
 		t.flows.remove(slot)
 		t.nFlow.Store(int64(t.flows.count()))
 		err = nil
 		return true
 	})
+	d.logFlow("flow_del", err, ufid, &key, nil, &sum, nil)
 	return sum, err
 }
 
@@ -153,6 +164,9 @@ func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 			buf = buf[:0]
 			t.do(func() { next, more = t.dump(next, &buf) })
 			for i := range buf {
+				if f := &buf[i]; logDpif.DbgEnabled() {
+					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
+				}
 				if !fn(&buf[i]) {
 					return
 				}
@@ -181,13 +195,14 @@ func (d *Dpif) FlowFlush() error {
 		t.flows.flush()
 		t.nFlow.Store(0)
 	})
+	d.logOperation("flow_flush", nil)
 	return nil
 }
 
 // FlowCount implements dpif.Dpif.
 func (d *Dpif) FlowCount() int {
 	n := int64(0)
-	for _, t := range d.threads() {
+	for _, t := range *d.list.Load() {
 		n += t.nFlow.Load()
 	}
 	return int(n)

@@ -202,6 +202,7 @@ func (t *thread) upcall(sc *scratch, u *dpif.Upcall, i packet.Index) (*dpif.Verd
 		return t.p.AppendBytes(nil, i)
 	}
 	u.PMD, u.Now = t.core, t.now
+	t.logUpcall(u)
 	v := &sc.verdict
 	*v = dpif.Verdict{Actions: v.Actions[:0], PutActions: v.PutActions[:0]}
 	t.depth++ // what ofproto executes meanwhile must not touch sc
@@ -233,7 +234,9 @@ func (t *thread) install(sc *scratch, n int, port uint32, v *dpif.Verdict) error
 			actions = v.PutActions
 		}
 		exactVLAN(&v.Mask)
-		slot = t.flows.add(sc.upcall.UFID, &sc.flow, &v.Mask, append([]odp.Action(nil), actions...))
+		actions = append([]odp.Action(nil), actions...)
+		slot = t.flows.add(sc.upcall.UFID, &sc.flow, &v.Mask, actions)
+		t.logFlowChange(sc.upcall.UFID, &sc.flow, &v.Mask, nil, actions, true)
 		t.nFlow.Store(int64(t.flows.count()))
 	}
 	t.remember(&sc.keys[n], sc.hashes[n], slot)

@@ -31,6 +31,8 @@ func (d *Dpif) reconfigure() (err error) {
 		d.detach(nil, wanted)
 	}
 	d.startThreads(wanted)
+	list := d.threads()
+	d.list.Store(&list)
 	polls := d.place()
 	d.attach(polls)
 	return err
@@ -95,6 +97,8 @@ func (d *Dpif) detach(stale []*portState, wanted []CPU) {
 		d.threadsChanged = true
 	}
 	d.pmds = kept
+	list := d.threads()
+	d.list.Store(&list)
 	doAll(d.threads(), func(t *thread) {
 		polls := slices.DeleteFunc(slices.Clone(t.polls), func(q *rxq) bool {
 			no := int(q.port.no)
