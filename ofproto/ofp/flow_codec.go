@@ -274,7 +274,17 @@ func (m *FlowMod) format(p *printer) {
 		p.table(m.TableID)
 	}
 	p.byte(' ')
-	p.match(&m.Match, m.Priority)
+	withPriority := true
+	switch {
+	case p.verbosity >= rawMatchVerbosity && p.Raw == RawOFPT10FlowMod:
+		p.rawMatch10(p.msg[p.BodyOff:])
+	case p.verbosity >= rawMatchVerbosity && p.Raw == RawNXTFlowMod:
+		nxm := p.msg[p.BodyOff:]
+		p.rawNXM(nxm[32:][:be16(nxm[24:])])
+	default:
+		p.match(&m.Match, m.Priority)
+		withPriority = false
+	}
 	p.space()
 	if m.NewCookie != 0 && m.NewCookie != NoCookie {
 		p.f("cookie:0x%x ", m.NewCookie)
@@ -285,6 +295,9 @@ func (m *FlowMod) format(p *printer) {
 	p.nonzero("idle:", m.IdleTimeout)
 	p.nonzero("hard:", m.HardTimeout)
 	p.nonzero("importance:", m.Importance)
+	if withPriority && m.Priority != match.DefaultPriority {
+		p.f("pri:%d ", m.Priority)
+	}
 	if m.BufferID != NoBuffer {
 		p.f("buf:0x%x ", m.BufferID)
 	}
