@@ -84,6 +84,7 @@ type Daemon struct {
 	selfConfine              bool
 	mlockall                 bool
 	pidfile                  *pidfile
+	morePidfiles             []*pidfile
 	overwritePidfile         bool
 	user                     *user
 	ctlPath                  string
@@ -113,6 +114,12 @@ const partEnv = "SLUICE_DAEMON_PART"
 
 // New begins a process with its argument vector.
 func New(args []string) *Daemon {
+	return NewAs(strings.TrimPrefix(filepath.Base(args[0]), "lt-"), args)
+}
+
+// NewAs is New for a program that calls itself something else than argv[0]: logs,
+// pidfile and control socket go by that name.
+func NewAs(name string, args []string) *Daemon {
 	// setTitle writes over the memory of the arguments: keep nothing of it.
 	own := make([]string, len(args))
 	for i := range args {
@@ -120,7 +127,7 @@ func New(args []string) *Daemon {
 	}
 	d := &Daemon{
 		args: own, part: part(os.Getenv(partEnv)), Dirs: dirsFromEnv(), Clock: newClock(),
-		TLS: &stream.TLS{}, Name: strings.TrimPrefix(filepath.Base(own[0]), "lt-"), selfConfine: true,
+		TLS: &stream.TLS{}, Name: name, selfConfine: true,
 		pending: make(chan os.Signal, 1), wake: poll.NewEvent(),
 	}
 	os.Unsetenv(partEnv)
@@ -236,6 +243,15 @@ func (d *Daemon) Exit() { d.exiting = true; d.wake.Set() }
 
 // OnSignal adds something to do before a signal ends the process.
 func (d *Daemon) OnSignal(f func()) { d.hooks = append(d.hooks, f) }
+
+// RequirePidfile makes the daemon have its own pidfile, whatever the options say, and
+// one more for a program that it stands in for.  It belongs between Parse and Start.
+func (d *Daemon) RequirePidfile(program string) {
+	if d.pidfile == nil {
+		d.pidfile = &pidfile{name: Abs(d.Dirs.Run, d.Name+".pid")}
+	}
+	d.morePidfiles = append(d.morePidfiles, &pidfile{name: Abs(d.Dirs.Run, program+".pid")})
+}
 
 // Listen opens the control socket, or ends the process if it cannot.
 func (d *Daemon) Listen() {

@@ -59,9 +59,12 @@ func (d *Daemon) beDaemon() {
 			d.Fatal("%s", err)
 		}
 	}
-	if d.pidfile != nil {
-		d.pidfile.overwrite = d.overwritePidfile
-		if err := d.pidfile.create(); err != nil {
+	for _, p := range append([]*pidfile{d.pidfile}, d.morePidfiles...) {
+		if p == nil {
+			continue
+		}
+		p.overwrite = d.overwritePidfile
+		if err := p.create(); err != nil {
 			d.Fatal("%s", err)
 		}
 	}

@@ -8,14 +8,18 @@ package appctl
 
 import (
 	"sluice/cmd/ovs-vswitchd/bridge"
-	"sluice/dpif/dpctl"
-	"sluice/ofproto"
+	"sluice/internal/vlog"
+	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/unixctl"
 )
+
+var log = vlog.New("unixctl")
 
 // Env is what the commands work on.
 type Env struct {
 	Bridges *bridge.Bridges
+	Routes  *tunnel.Routes
+	Program string
 	// Now is the control loop's clock.
 	Now func() int64
 }
@@ -29,7 +33,7 @@ type command struct {
 
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
-	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands}
+	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}
@@ -41,18 +45,6 @@ func Register(srv *unixctl.Server, env *Env, dummy bool) {
 	registerDpctl(srv, env)
 }
 
-// withSwitch runs fn on the bridge that the first argument names.
-func withSwitch(fn func(*Env, *unixctl.Request, *ofproto.Switch)) func(*Env, *unixctl.Request) {
-	return func(env *Env, r *unixctl.Request) {
-		sw := env.Bridges.Switch(r.Args[0])
-		if sw == nil {
-			r.ReplyError("no such bridge")
-			return
-		}
-		fn(env, r, sw)
-	}
-}
-
 // reply answers with text, or with the error.
 func reply(r *unixctl.Request, text string, err error) {
 	if err != nil {
@@ -61,5 +53,3 @@ func reply(r *unixctl.Request, text string, err error) {
 	}
 	r.Reply(text)
 }
-
-var _ = dpctl.Datapath{}

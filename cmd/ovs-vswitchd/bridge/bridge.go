@@ -26,6 +26,7 @@ import (
 	"sluice/netdev"
 	"sluice/ofproto"
 	"sluice/ovsdb/client"
+	"sluice/ovsdb/stream"
 	"sluice/schema/vswitch"
 )
 
@@ -39,6 +40,9 @@ var (
 
 // Version is the release of Open vSwitch whose behaviour this switch has.
 const Version = "3.1.0"
+
+// LockName is the database lock that the one active switch of a host holds.
+const LockName = "ovs_vswitchd"
 
 // Env is what the process gives the bridges.
 type Env struct {
@@ -56,8 +60,10 @@ type Env struct {
 	Dummy bool
 	// Ready is called once, when the first configuration is in force.
 	Ready func()
-	// SSL is told the keys of the SSL row whenever they may have changed.
-	SSL func(privateKey, certificate, caCert string, bootstrap bool)
+	// TLS is what connections to controllers use; the SSL row fills it in.
+	TLS *stream.TLS
+	// Unconfined lets controllers' sockets be anywhere in the file system.
+	Unconfined bool
 }
 
 // Bridges is all bridges of the process.
@@ -75,6 +81,7 @@ type Bridges struct {
 	status    statusWriter
 	writes    *client.Txn // of the current reconfiguration
 	now       int64
+	more      bool // the datapaths have more to do at once
 }
 
 // backerRef is the datapath of a type with its Backer and the number of bridges
@@ -169,8 +176,9 @@ func (b *Bridges) disable(now int64) {
 // runSwitches runs datapaths before bridges, so that what came in is seen by the
 // OpenFlow connections of the same turn.
 func (b *Bridges) runSwitches(now int64) {
+	b.more = false
 	for _, ref := range b.sortedBackers() {
-		ref.backer.Run(now)
+		b.more = ref.backer.Run(now) || b.more
 	}
 	for _, br := range b.sorted() {
 		for _, p := range br.sortedPorts() {
@@ -215,6 +223,9 @@ func (b *Bridges) ready() {
 // Wait says when Run has something to do.
 func (b *Bridges) Wait(s *poll.Set) {
 	b.env.DB.Wait(s, b.now)
+	if b.more {
+		s.Immediate()
+	}
 	for _, ref := range b.backers {
 		ref.backer.Wait(s)
 	}
@@ -277,5 +288,13 @@ func (b *Bridges) Datapaths() []Datapath {
 func (b *Bridges) Exit(cleanup bool, now int64) {
 	for _, br := range b.sorted() {
 		b.destroyBridge(br, cleanup, !cleanup, now)
+	}
+}
+
+// MemoryUsage adds what the bridges have to the counts of memory/show.
+func (b *Bridges) MemoryUsage(usage map[string]uint64) {
+	for _, br := range b.bridges {
+		br.sw.MemoryUsage(usage)
+		usage["ports"] += uint64(len(br.sw.Ports()))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"sluice/internal/errno"
 	"sluice/netdev"
+	"sluice/netdev/vport"
 	"sluice/ofproto"
 	"sluice/schema/vswitch"
 )
@@ -67,11 +68,12 @@ func (b *Bridges) wantedBridges(root *vswitch.OpenVSwitch) map[string]*vswitch.B
 }
 
 func (b *Bridges) configureSSL(root *vswitch.OpenVSwitch) {
-	if root == nil || root.Ssl == nil || b.env.SSL == nil {
+	if root == nil || root.Ssl == nil || b.env.TLS == nil {
 		return
 	}
 	if r := b.env.DB.SSL(*root.Ssl); r != nil {
-		b.env.SSL(r.PrivateKey, r.Certificate, r.CaCert, r.BootstrapCaCert)
+		t := b.env.TLS
+		t.PrivateKey, t.Certificate, t.CACert, t.Bootstrap = r.PrivateKey, r.Certificate, r.CaCert, r.BootstrapCaCert
 	}
 }
 
@@ -86,7 +88,7 @@ func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
 	br := &bridge{name: name, typ: typ, row: row, ref: ref, ports: map[string]*port{}, defaultEA: b.defaultEA()}
 	br.ea = br.defaultEA
 	cfg := b.switchConfig(br, nil)
-	sw, err := ofproto.New(ref.backer, cfg, ofproto.Env{RunDir: b.env.RunDir}, now)
+	sw, err := ofproto.New(ref.backer, cfg, ofproto.Env{RunDir: b.env.RunDir, TLS: b.env.TLS}, now)
 	if err != nil {
 		log.Err("failed to create bridge %s: %s", name, errno.Text(err))
 		b.release(ref)
@@ -308,18 +310,9 @@ func (b *Bridges) addIface(br *bridge, portName string, w wantedPort, row *vswit
 	slices.SortFunc(p.ifaces, func(x, y *iface) int { return cmp.Compare(x.name, y.name) })
 }
 
-// reservedNames are names of devices that tunnels use inside the datapath.
-var reservedNames = []string{
-	"ovs-netdev", "genev_sys", "gre_sys", "vxlan_sys", "lisp_sys", "stt_sys", "erspan_sys", "ip6erspan_sys", "ip6gre_sys", "gtpu_sys", "bareudp_sys",
-}
-
-func reserved(name string) bool {
-	return name == "ovs-netdev" || slices.ContainsFunc(reservedNames[1:], func(p string) bool { return strings.HasPrefix(name, p) })
-}
-
 // open opens and adds a device; it returns the text for the error column.
 func (b *Bridges) open(br *bridge, i *iface, now int64) string {
-	if reserved(i.name) {
+	if vport.IsReservedName(i.name, b.env.DatapathTypes) {
 		log.Warn("could not create interface %s, name is reserved", i.name)
 		return "could not create interface " + i.name + ", name is reserved"
 	}

@@ -1,0 +1,224 @@
+// Package vswitchd wires the switch of a process: devices, datapaths, bridges and
+// their control commands.  cmd/ovs-vswitchd and cmd/sluice run it; it reads no
+// command line and owns no loop.
+package vswitchd
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"sluice/cmd/internal/daemon"
+	"sluice/cmd/ovs-vswitchd/appctl"
+	"sluice/cmd/ovs-vswitchd/bridge"
+	"sluice/dpif"
+	"sluice/dpif/userspace"
+	"sluice/internal/poll"
+	"sluice/internal/vlog"
+	"sluice/netdev"
+	"sluice/netdev/afxdp"
+	"sluice/netdev/dummy"
+	"sluice/netdev/packet"
+	"sluice/netdev/rtnl"
+	"sluice/netdev/system"
+	"sluice/netdev/tap"
+	"sluice/netdev/vport"
+	"sluice/ofproto/tunnel"
+	"sluice/ovsdb/stream"
+	"sluice/schema/vswitch"
+)
+
+var log = vlog.New("vswitchd")
+
+// maxFrames is how many 4 KiB frames the packet memory is reserved for: 4 GiB of
+// address space, used as needed.
+const maxFrames = 1 << 20
+
+// Options is what the command line says of the switch.
+type Options struct {
+	Remote string // of the database
+	// Dummy enables test devices and datapaths.
+	Dummy         bool
+	DummyLevel    dummy.Level
+	DummyNUMA     string
+	DisableSystem bool
+	// DisableSystemRoute keeps the host's routes out of the routing table.
+	DisableSystemRoute bool
+	// Ready is called once the first configuration is in force.
+	Ready func()
+	// OnDatabase, if set, gets the replica before the bridges use it.
+	OnDatabase func(*vswitch.DB)
+}
+
+// Option returns the command line options, which fill in o.
+func (o *Options) Option() []daemon.Option {
+	flag := func(p *bool) func(string, bool) error {
+		return func(string, bool) error { *p = true; return nil }
+	}
+	return []daemon.Option{
+		{Long: "enable-dummy", Arg: daemon.OptionalArg, Set: func(s string, _ bool) error {
+			level, ok := dummy.ParseLevel(s)
+			if !ok {
+				return fmt.Errorf("%s: unknown dummy level", s)
+			}
+			o.Dummy, o.DummyLevel = true, level
+			return nil
+		}},
+		{Long: "disable-system", Set: flag(&o.DisableSystem)},
+		{Long: "disable-system-route", Set: flag(&o.DisableSystemRoute)},
+		{Long: "dummy-numa", Arg: daemon.RequiredArg, Set: func(s string, _ bool) error { o.DummyNUMA = s; return nil }},
+	}
+}
+
+// Switch is the switch of the process.
+type Switch struct {
+	opts    Options
+	d       *daemon.Daemon
+	cpus    *userspace.CPUs
+	pool    func() (*packet.Pool, error)
+	bridges *bridge.Bridges
+	routes  *tunnel.Routes
+	types   []string // of datapaths
+	dummies []string // those that are served by test datapaths
+}
+
+// New registers the classes of devices and the commands, and starts to connect to
+// the database.
+func New(d *daemon.Daemon, o Options) *Switch {
+	s := &Switch{opts: o, d: d, routes: &tunnel.Routes{Addrs: addresses}}
+	s.pool = sync.OnceValues(func() (*packet.Pool, error) { return packet.NewPool(maxFrames) })
+	s.registerDevices()
+	s.datapathTypes()
+	if o.DummyNUMA != "" {
+		s.cpus = userspace.DummyCPUs(o.DummyNUMA)
+	} else {
+		s.cpus = userspace.DiscoverCPUs()
+	}
+	now := d.Clock.Now()
+	db := vswitch.Open([]string{o.Remote}, bridge.LockName, stream.Options{RunDir: d.Dirs.Run, TLS: d.TLS}, now)
+	s.bridges = bridge.New(bridge.Env{
+		DB: db, RunDir: d.Dirs.Run, Program: d.Name, TLS: d.TLS,
+		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
+		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
+	})
+	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Routes: s.routes, Program: d.Name, Now: d.Clock.Now}, o.Dummy)
+	d.OnMemory(s.memory)
+	if o.Dummy {
+		d.Clock.RegisterTimeCommands(d.Ctl)
+		d.Clock.OnSettle(s.settled)
+		dummy.SetClock(d.Clock)
+	}
+	return s
+}
+
+func (s *Switch) registerDevices() {
+	system.Register()
+	tap.Register()
+	afxdp.Register(s.pool)
+	vport.RegisterPatch()
+	if s.opts.Dummy {
+		dummy.Enable(s.opts.DummyLevel)
+	}
+	vport.RegisterTunnels()
+}
+
+// datapathTypes finds out which datapath types there are and which of them are for
+// tests.
+func (s *Switch) datapathTypes() {
+	s.types = []string{"netdev"}
+	if !s.opts.DisableSystem {
+		s.types = append(s.types, "system")
+	}
+	if !s.opts.Dummy {
+		return
+	}
+	s.dummies = []string{"dummy"}
+	switch s.opts.DummyLevel {
+	case dummy.LevelOverride:
+		s.dummies = append(s.dummies, s.types...)
+	case dummy.LevelOverrideSystem:
+		s.dummies = append(s.dummies, "system")
+		if !slices.Contains(s.types, "system") {
+			s.types = append(s.types, "system")
+		}
+	}
+	s.types = append(s.types, "dummy")
+	slices.Sort(s.types)
+}
+
+// openDatapath makes the datapath of a type.
+func (s *Switch) openDatapath(typ string) (dpif.Dpif, error) {
+	if !slices.Contains(s.types, typ) {
+		return nil, fmt.Errorf("datapath type %s is not available", typ)
+	}
+	pool, err := s.pool()
+	if err != nil {
+		return nil, err
+	}
+	if typ == "system" && !slices.Contains(s.dummies, typ) {
+		log.Info("datapath type \"system\" is served by the userspace datapath")
+	}
+	return userspace.New(userspace.Options{Type: typ, Name: "ovs-" + typ, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus}), nil
+}
+
+// deviceType is the class of devices that serves an Interface type on a datapath.
+func (s *Switch) deviceType(datapath, typ string) string {
+	if typ != "internal" {
+		return typ
+	}
+	if slices.Contains(s.dummies, datapath) {
+		return "dummy-internal"
+	}
+	return "tap"
+}
+
+// Run does one turn.  Commands are the daemon's and come after it.
+func (s *Switch) Run(now int64) { s.bridges.Run(now) }
+
+// Wait says when Run has something to do.
+func (s *Switch) Wait(set *poll.Set) { s.bridges.Wait(set) }
+
+// Exit ends the switch; cleanup takes the internal ports too.
+func (s *Switch) Exit(cleanup bool) { s.bridges.Exit(cleanup, s.d.Clock.Now()) }
+
+// settled says whether all that the last step of time/warp caused is done.
+func (s *Switch) settled() bool {
+	var set poll.Set
+	s.bridges.Wait(&set)
+	at, timed := set.Deadline()
+	return !timed || at > s.d.Clock.Now()
+}
+
+func (s *Switch) memory() []daemon.Count {
+	usage := map[string]uint64{}
+	s.bridges.MemoryUsage(usage)
+	var out []daemon.Count
+	for name, n := range usage {
+		out = append(out, daemon.Count{Name: name, N: n})
+	}
+	slices.SortFunc(out, func(a, b daemon.Count) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// addresses returns the addresses of an open device, for routes that lead out of it.
+func addresses(name string) []netip.Prefix {
+	dev, ok := netdev.ByName(name)
+	if !ok {
+		return nil
+	}
+	if d, ok := dev.(*dummy.Device); ok {
+		return d.Addrs()
+	}
+	list, err := rtnl.Addrs(dev.Ifindex())
+	if err != nil {
+		log.Warn("%s: cannot read addresses: %v", name, err)
+		return nil
+	}
+	var out []netip.Prefix
+	for _, a := range list {
+		out = append(out, a.Prefix)
+	}
+	return out
+}
