@@ -17,6 +17,8 @@ import (
 var (
 	logOF = vlog.New("ofproto")
 	rlOF  = vlog.NewLimiter(1, 5)
+	// People set the level of this module, whose messages others here log now.
+	_ = vlog.New("ofproto_dpif")
 
 	cFlush     = coverage.New("ofproto_flush")
 	cPacketOut = coverage.New("ofproto_packet_out")
