@@ -50,7 +50,7 @@ func TestForward(t *testing.T) {
 		}
 		longest = max(longest, int(m.Len))
 	}
-	f.Start(d0, d1)
+	f.Start(t, d0, d1)
 	fwdtest.Ping(t, a, 2, 1472)
 	fwdtest.TCP(t, a, b, 2, 20<<20)
 	f.Stop()

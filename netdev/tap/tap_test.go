@@ -42,7 +42,7 @@ func TestForward(t *testing.T) {
 			gso++
 		}
 	}
-	f.Start(d0, d1)
+	f.Start(t, d0, d1)
 	fwdtest.Ping(t, host, 1, 1472)
 	fwdtest.TCP(t, host, ns, 1, 20<<20)
 	f.Stop()

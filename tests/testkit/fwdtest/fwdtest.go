@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type Forwarder struct {
 	pool *packet.Pool
 	stop *poll.Event
 	done chan struct{}
+	once sync.Once
 	// Watch, when set before Start, sees each packet.
 	Watch func(p *packet.Pool, i packet.Index)
 	// Packets counts what was forwarded; valid after Stop.
@@ -37,8 +39,10 @@ func New(pool *packet.Pool) *Forwarder {
 	return &Forwarder{pool: pool, stop: poll.NewEvent(), done: make(chan struct{})}
 }
 
-// Start forwards between the devices' first queues.
-func (f *Forwarder) Start(a, b netdev.Device) {
+// Start forwards between the devices' first queues, until Stop or the end of the
+// test.
+func (f *Forwarder) Start(t testing.TB, a, b netdev.Device) {
+	t.Cleanup(f.Stop)
 	type way struct {
 		rx netdev.RxQueue
 		tx netdev.TxQueue
@@ -89,9 +93,11 @@ func (f *Forwarder) Start(a, b netdev.Device) {
 
 // Stop ends the loop.
 func (f *Forwarder) Stop() {
-	f.stop.Set()
-	<-f.done
-	f.stop.Close()
+	f.once.Do(func() {
+		f.stop.Set()
+		<-f.done
+		f.stop.Close()
+	})
 }
 
 // Pool makes a pool of frames.  It is never unmapped, since devices that are
