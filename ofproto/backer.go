@@ -14,12 +14,15 @@ import (
 	"sluice/internal/coverage"
 
 	"sluice/internal/poll"
+	"sluice/internal/vlog"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/upcall"
 	"sluice/ofproto/xlate"
 )
+
+var dpifLog = vlog.New("ofproto_dpif")
 
 var (
 	cRevReconfigure = coverage.New("rev_reconfigure")
@@ -79,6 +82,7 @@ func NewBacker(dp dpif.Dpif) *Backer {
 		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, nextBundle: 1, nextPort: 1}
 	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, b.deliver)
 	b.udpif.OnLimit(b.logTrace)
+	b.logFeatures()
 	return b
 }
 

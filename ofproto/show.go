@@ -300,6 +300,40 @@ func (b *Backer) ShowFeatures() string {
 	return sb.String()
 }
 
+// logFeatures logs what the datapath can do, when it is opened.
+func (b *Backer) logFeatures() {
+	s := b.support
+	can := func(yes bool, what string) {
+		verb := "supports"
+		if !yes {
+			verb = "does not support"
+		}
+		dpifLog.Info("%s: Datapath %s %s", b.Name(), verb, what)
+	}
+	can(s.Recirc, "recirculation")
+	dpifLog.Info("%s: VLAN header stack length probed as %d", b.Name(), s.MaxVLANHeaders)
+	dpifLog.Info("%s: MPLS label stack length probed as %d", b.Name(), s.MaxMPLSDepth)
+	can(s.Truncate, "truncate action")
+	can(s.UFID, "unique flow ids")
+	can(s.Clone, "clone action")
+	dpifLog.Info("%s: Max sample nesting level probed as %d", b.Name(), s.SampleNesting)
+	can(s.CTEventMask, "eventmask in conntrack action")
+	can(s.CTClear, "ct_clear action")
+	dpifLog.Info("%s: Max dp_hash algorithm probed to be %d", b.Name(), s.MaxHashAlg)
+	can(s.CheckPktLen, "check_pkt_len action")
+	can(s.CTTimeout, "timeout policy in conntrack action")
+	can(s.CTZeroSNAT, "ct_zero_snat")
+	can(s.AddMPLS, "add_mpls action")
+	can(s.CTState, "ct_state")
+	can(s.CTZone, "ct_zone")
+	can(s.CTMark, "ct_mark")
+	can(s.CTLabel, "ct_label")
+	can(s.CTStateNAT, "ct_state_nat")
+	can(s.CTOrigTuple, "ct_orig_tuple")
+	can(s.CTOrigTuple6, "ct_orig_tuple6")
+	can(s.NDExt, "IPv6 ND Extensions")
+}
+
 // Support returns what translation may use of the datapath now.
 func (b *Backer) Support() dpif.Support { return b.support }
 
