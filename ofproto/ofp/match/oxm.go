@@ -33,7 +33,8 @@ type Cookie struct{ Value, Mask uint64 }
 // Decode reads OXM or NXM entries from the whole of p into m.  A nil cookie refuses
 // the cookie pseudo-field.
 func (m *Match) Decode(p []byte, o Options, cookie *Cookie) error {
-	*m = Match{Tun: o.Tun}
+	*m = Match{} // without a copy through the stack, which costs as much again
+	m.Tun = o.Tun
 	if cookie != nil {
 		*cookie = Cookie{}
 	}
