@@ -26,6 +26,9 @@ type Datapath interface {
 
 	// PacketOut runs actions on a packet, as if it came in by po.Flow.InPort.
 	PacketOut(sw *Switch, po *PacketOut, now int64) error
+	// PreparePacketOut translates a packet as the tables are in version, which is not
+	// published yet, and returns what sends it.  Until that is called nothing changes.
+	PreparePacketOut(sw *Switch, po *PacketOut, version uint64, now int64) (send func() error, err error)
 	// Resume goes on with a packet that waited for a controller.
 	Resume(sw *Switch, pin *ofp.PacketIn, now int64) error
 

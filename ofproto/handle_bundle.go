@@ -19,6 +19,7 @@ type bundleEntry struct {
 	pm   *ofp.PortMod
 	port *Port
 	out  *PacketOut
+	send func() error // of out, once it is translated
 }
 
 func (sw *Switch) handleBundleControl(r *request) error {
@@ -127,7 +128,10 @@ func (sw *Switch) bundleBegin(x *table.Txn, b *connmgr.Bundle) (failed *bundleEn
 		case e.grp != nil:
 			err = x.Group(e.grp, e.req.requester())
 		case e.out != nil:
-			err = sw.Tables.CheckActions(e.out.Actions)
+			if err = sw.Tables.CheckActions(e.out.Actions); err == nil {
+				x.Sync()
+				e.send, err = sw.dp.PreparePacketOut(sw, e.out, x.Version(), e.req.now)
+			}
 		}
 		if err != nil {
 			return e, err
@@ -146,8 +150,8 @@ func (sw *Switch) bundleFinish(c *connmgr.Conn, b *connmgr.Bundle) {
 			c.ReportFlowMod(e.fm.Command)
 		case e.grp != nil:
 			sw.forwardGroupMod(e.req, e.grp)
-		case e.out != nil:
-			sw.dp.PacketOut(sw, e.out, c.Now())
+		case e.send != nil:
+			e.send()
 		}
 	}
 	sw.processEvents()

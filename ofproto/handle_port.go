@@ -1,6 +1,8 @@
 package ofproto
 
 import (
+	"math"
+
 	"sluice/dpif/flow"
 	"sluice/netdev"
 	"sluice/ofproto/connmgr"
@@ -98,33 +100,69 @@ func (sw *Switch) handlePortDesc(r *request) error {
 	return nil
 }
 
-// handleQueueStats answers for ports that have no queues, as no device of the
-// userspace datapath has.
+// queuer is a device with QoS queues.
+type queuer interface {
+	QueueIDs() []uint32 // rising
+	QueueStats(id uint32) (bytes, packets, errors uint64, ok bool)
+}
+
+// portQueue is a queue of a port.
+type portQueue struct {
+	port *Port
+	q    queuer
+	id   uint32
+}
+
+// selectQueues returns the queues that a request asks for.
+func (sw *Switch) selectQueues(port, queue uint32) ([]portQueue, error) {
+	if port != flow.OFPNone && sw.ports.byNumber[port] == nil {
+		return nil, oferr.OFPQOFC_BAD_PORT
+	}
+	var out []portQueue
+	for _, p := range sw.selectPorts(port) {
+		q, ok := p.Dev.(queuer)
+		if !ok {
+			continue
+		}
+		for _, id := range q.QueueIDs() {
+			if queue == ofp.QueueAll || queue == id {
+				out = append(out, portQueue{p, q, id})
+			}
+		}
+	}
+	if len(out) == 0 && (queue != ofp.QueueAll || port == flow.OFPNone && len(sw.ports.sorted) == 0) {
+		return nil, oferr.OFPQOFC_BAD_QUEUE
+	}
+	return out, nil
+}
+
 func (sw *Switch) handleQueueStats(r *request) error {
 	cQueueReq.Inc()
 	m := r.msg.(*ofp.QueueStatsRequest)
-	if err := sw.checkQueue(m.PortNo, m.QueueID); err != nil {
+	queues, err := sw.selectQueues(m.PortNo, m.QueueID)
+	if err != nil {
 		return err
 	}
-	r.reply(&ofp.QueueStatsReply{})
+	b := ofp.NewReplyBuilder(r.h, r.Protocol())
+	for _, q := range queues {
+		st := ofp.QueueStats{PortNo: q.port.OFPort, QueueID: q.id, DurationSec: math.MaxUint32, DurationNsec: math.MaxUint32}
+		st.TxBytes, st.TxPackets, st.TxErrors, _ = q.q.QueueStats(q.id)
+		b.Add(&st)
+	}
+	sendAll(r.Conn, b.Parts())
 	return nil
 }
 
 func (sw *Switch) handleQueueConfig(r *request) error {
 	m := r.msg.(*ofp.QueueGetConfigRequest)
-	if err := sw.checkQueue(m.PortNo, m.QueueID); err != nil {
+	queues, err := sw.selectQueues(m.PortNo, m.QueueID)
+	if err != nil {
 		return err
 	}
-	r.reply(&ofp.QueueGetConfigReply{PortNo: m.PortNo})
-	return nil
-}
-
-func (sw *Switch) checkQueue(port, queue uint32) error {
-	switch {
-	case port != flow.OFPNone && sw.ports.byNumber[port] == nil:
-		return oferr.OFPQOFC_BAD_PORT
-	case queue != ofp.QueueAll, port == flow.OFPNone && len(sw.ports.sorted) == 0:
-		return oferr.OFPQOFC_BAD_QUEUE
+	b := ofp.QueueConfigBuilder(r.h, m, r.Protocol())
+	for _, q := range queues {
+		b.Add(&ofp.QueueConfig{PortNo: q.port.OFPort, QueueID: q.id, MinRate: ofp.RateUnset, MaxRate: ofp.RateUnset})
 	}
+	sendAll(r.Conn, b.Parts())
 	return nil
 }

@@ -39,6 +39,9 @@ func (d *fakeDP) PacketOut(_ *Switch, po *PacketOut, _ int64) error {
 	d.outs = append(d.outs, po)
 	return nil
 }
+func (d *fakeDP) PreparePacketOut(sw *Switch, po *PacketOut, _ uint64, now int64) (func() error, error) {
+	return func() error { return d.PacketOut(sw, po, now) }, nil
+}
 func (d *fakeDP) Resume(*Switch, *ofp.PacketIn, int64) error { return nil }
 func (d *fakeDP) DumpSeq() uint64                            { return d.dumps }
 func (d *fakeDP) MeterFeatures() dpif.MeterFeatures {
