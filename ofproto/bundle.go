@@ -151,3 +151,11 @@ func vlanSet(vlans []uint16) *maclearn.VLANSet {
 	}
 	return s
 }
+
+// prepareGroup computes how a group chooses buckets when it is set up, rather than
+// with its first packet.
+func (sw *Switch) prepareGroup(id uint32) {
+	if g := sw.Tables.Group(sw.Tables.Version(), id); g != nil && g.Type == ofp.GroupTypeSelect {
+		xlate.PrepareGroup(g)
+	}
+}

@@ -22,6 +22,7 @@ func (sw *Switch) handleGroupMod(r *request) error {
 	if err != nil {
 		return err
 	}
+	sw.prepareGroup(m.GroupID)
 	sw.flowsChanged()
 	sw.forwardGroupMod(r, m)
 	return nil

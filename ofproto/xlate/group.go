@@ -3,6 +3,7 @@ package xlate
 import (
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
+	"sluice/internal/vlog"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/ofp/field"
@@ -236,24 +237,45 @@ func selectionOf(g *table.Group) *selection {
 	if s, ok := g.Aux.Load().(*selection); ok {
 		return s
 	}
+	return PrepareGroup(g)
+}
+
+var groupLog = vlog.New("ofproto_dpif")
+
+// PrepareGroup works out how a select group chooses, and logs it for debugging.
+func PrepareGroup(g *table.Group) *selection {
+	groupLog.Dbg("Constructing select group %d", g.ID)
 	s := &selection{}
 	switch g.Props.SelectionMethod {
 	case "":
-		if s.buckets = websterTable(g.Buckets, maxHashValues); s.buckets != nil {
-			s.method, s.hash = selectDPHash, odp.HashArg{Alg: 1} // symmetric L4
+		groupLog.Dbg("No selection method specified. Trying dp_hash.")
+		if s.buckets = websterTable(g.Buckets, maxHashValues); s.buckets == nil {
+			groupLog.Dbg("Falling back to default hash method.")
+			break
 		}
+		s.method, s.hash = selectDPHash, odp.HashArg{Alg: 1} // symmetric L4
+		groupLog.Dbg("Use dp_hash with %d hash values using algorithm %d.", len(s.buckets), s.hash.Alg)
 	case "dp_hash":
-		if s.buckets = websterTable(g.Buckets, 0); s.buckets != nil {
-			s.method = selectDPHash
-			s.hash = odp.HashArg{Alg: uint32(g.Props.SelectionMethodParam >> 32), Basis: uint32(g.Props.SelectionMethodParam)}
-			if s.hash.Alg > 1 {
-				s.hash.Alg = 0
-			}
+		groupLog.Dbg("Selection method specified: dp_hash.")
+		if s.buckets = websterTable(g.Buckets, 0); s.buckets == nil {
+			groupLog.Dbg("Falling back to default hash method.")
+			break
 		}
+		s.method = selectDPHash
+		s.hash = odp.HashArg{Alg: uint32(g.Props.SelectionMethodParam >> 32), Basis: uint32(g.Props.SelectionMethodParam)}
+		if s.hash.Alg > 1 {
+			groupLog.Dbg("Invalid dp_hash algorithm %d. Defaulting to OVS_HASH_ALG_L4", s.hash.Alg)
+			s.hash.Alg = 0
+		}
+		groupLog.Dbg("Use dp_hash with %d hash values using algorithm %d.", len(s.buckets), s.hash.Alg)
 	case "hash":
-		if len(g.Props.Fields) > 0 {
-			s.method = selectHashFields
+		groupLog.Dbg("Selection method specified: hash.")
+		if len(g.Props.Fields) == 0 {
+			groupLog.Dbg("No hash fields. Falling back to default hash method.")
+			break
 		}
+		s.method = selectHashFields
+		groupLog.Dbg("Hash fields: %s", g.Props.Fields.AppendText(nil))
 	}
 	g.Aux.Store(s)
 	return s
@@ -263,6 +285,10 @@ func selectionOf(g *table.Group) *selection {
 // Webster (as seats in a parliament); nil: it would need more than limit values,
 // or no bucket has any weight.
 func websterTable(buckets []ofp.Bucket, limit int) []uint16 {
+	if len(buckets) == 0 {
+		groupLog.Dbg("  Don't apply dp_hash method without buckets.")
+		return nil
+	}
 	total, lowest := uint64(0), uint64(0)
 	for i := range buckets {
 		w := uint64(buckets[i].Weight)
@@ -272,16 +298,21 @@ func websterTable(buckets []ofp.Bucket, limit int) []uint16 {
 		}
 	}
 	if total == 0 {
+		groupLog.Dbg("  Total weight is zero. No active buckets.")
 		return nil
 	}
+	groupLog.Dbg("  Minimum weight: %d, total weight: %d", lowest, total)
 	slots := (total + lowest - 1) / lowest
 	n := uint64(16)
 	for n < slots {
 		n *= 2
 	}
 	if n > maxHashValues || limit != 0 && n > uint64(limit) {
+		groupLog.Dbg("  Too many hash values required: %d", n)
 		return nil
 	}
+	groupLog.Dbg("  Using %d hash values:", n)
+	hits := make([]int, len(buckets))
 	divisor := make([]float64, len(buckets))
 	for i := range divisor {
 		divisor[i] = 1
@@ -295,7 +326,13 @@ func websterTable(buckets []ofp.Bucket, limit int) []uint16 {
 			}
 		}
 		divisor[winner] += 2
+		hits[winner]++
 		out[h] = uint16(winner)
+	}
+	for i := range buckets {
+		b := &buckets[i]
+		groupLog.Dbg("  Bucket %d: weight=%d, target=%.2f hits=%d", b.BucketID, b.Weight,
+			float64(n*uint64(b.Weight))/float64(total), hits[i])
 	}
 	return out
 }
