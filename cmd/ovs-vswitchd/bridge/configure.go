@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sluice/dpif"
 	"sluice/internal/errno"
 	"sluice/netdev"
 	"sluice/ofproto"
@@ -127,7 +128,7 @@ func (b *Bridges) configureIface(br *bridge, p *port, i *iface) {
 	i.row.SetOfport(b.writes, ptr(int64(shownPort(i.ofport))))
 	i.row.SetError(b.writes, nil)
 	b.setIfaceMAC(br, i)
-	if dp := br.sw.Port(i.ofport); dp != nil {
+	if dp := br.sw.Port(i.ofport); dp != nil && dp.DPPort != dpif.PortNone {
 		if err := br.ref.dp.PortSetConfig(dp.DPPort, i.row.OtherConfig); err != nil {
 			log.Warn("interface %s: %s", i.name, errno.Text(err))
 		}
