@@ -356,7 +356,9 @@ func (c *Change) touches(ix *index) bool {
 // duplicate describes two rows that an index wants to differ, in an order that
 // does not depend on which was found first.
 func duplicate(ix *index, a, b *entry) *data.Error {
-	if compareRows(a.row, b.row, a.table.Schema.Columns) < 0 {
+	cols := a.table.Schema.Columns
+	order := compareRows(a.row, b.row, cols[data.NumStd:])
+	if order < 0 || order == 0 && compareRows(a.row, b.row, cols[:data.NumStd]) < 0 {
 		a, b = b, a
 	}
 	var s strings.Builder

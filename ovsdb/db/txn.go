@@ -107,6 +107,7 @@ func (t *Txn) MayInsert(table *Table, u data.UUID) bool {
 
 // Insert adds a row, whose UUID is set.
 func (t *Txn) Insert(table *Table, r *Row) {
+	r.Version = data.NewUUID()
 	e := &entry{row: r, table: table}
 	e.change = &Change{Table: table, New: r, e: e}
 	t.Changes = append(t.Changes, e.change)
@@ -117,6 +118,7 @@ func (t *Txn) Insert(table *Table, r *Row) {
 func (t *Txn) touch(e *entry) *Row {
 	if e.change == nil {
 		r := e.row.clone()
+		r.Version = data.NewUUID()
 		e.change = &Change{Table: e.table, Old: e.row, New: r, e: e}
 		t.Changes = append(t.Changes, e.change)
 		e.table.put(e, r)
@@ -164,8 +166,7 @@ func (t *Txn) delete(e *entry) {
 
 // Precommit does all that stands between the operations and the file, in this
 // order: forget rows that did not change; strong references; collect rows that
-// nothing refers to; maxRows; weak references; indexes; new versions. If it
-// fails the transaction has been rolled back.
+// nothing refers to; maxRows; weak references; indexes. If it fails the transaction has been rolled back.
 func (t *Txn) Precommit() *data.Error {
 	t.dropUnchanged()
 	err := t.countStrong()
@@ -183,11 +184,6 @@ func (t *Txn) Precommit() *data.Error {
 	if err != nil {
 		t.Rollback()
 		return err
-	}
-	for _, c := range t.Changes {
-		if c.New != nil {
-			c.New.Version = data.NewUUID()
-		}
 	}
 	return nil
 }

@@ -105,19 +105,13 @@ func (s *Server) installSchema(d *database, schema *data.Schema, to *db.DB, done
 			d.setTables(old)
 			_, d.atoms = old.Counts()
 		}
-		s.describeAnew(d)
+		s.describe(d)
 		s.dirty = true
 		done(err)
 		if err == nil {
 			s.reconnectUnaware("committed " + d.name + " database schema conversion")
 		}
 	})
-}
-
-// describeAnew gives the database a new row in _Server.
-func (s *Server) describeAnew(d *database) {
-	s.undescribe(d)
-	s.describe(d)
 }
 
 func (s *Server) detachForSchema(d *database) {

@@ -260,7 +260,7 @@ func (s *Server) writeStatus(t *db.Txn, table *db.Table, row *db.Row) {
 		return
 	}
 	connected, status := s.remoteStatus(s.remotes[target.Key(0).Str()])
-	if c := ts.Column("is_connected"); c != nil && c.Type.Key.Type == data.Boolean && c.Type.IsScalar() {
+	if c := ts.Column("is_connected"); c != nil && c.Type.Key.Type == data.Boolean && !c.Type.IsMap() {
 		t.Set(table, row.UUID, c, data.NewScalar(data.BoolAtom(connected)))
 	}
 	if c := ts.Column("status"); c != nil && c.Type.IsMap() && c.Type.Key.Type == data.String && c.Type.Value.Type == data.String {

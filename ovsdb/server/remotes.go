@@ -206,6 +206,7 @@ func (s *Server) adopt(sc stream.Conn) {
 func (c *session) disconnect(reason string) {
 	log.Info("%s: disconnecting (%s)", c.js.Name(), reason)
 	c.js.ForceReconnect(c.srv.now)
+	c.js.Run(c.srv.now) // from here on nothing is sent any more
 	c.srv.enqueue(c)
 }
 

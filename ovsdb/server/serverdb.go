@@ -32,8 +32,7 @@ func (s *Server) addServerDB() {
 	s.describe(d)
 }
 
-// describe makes the row of a database in _Server say what it is. renew gives
-// it a new identity, as clients expect of a database that was replaced.
+// describe makes the row of a database in _Server say what it is.
 func (s *Server) describe(d *database) {
 	table := s.serverDB.d.Table("Database")
 	s.serverDB.internal(func(t *db.Txn) {
@@ -93,6 +92,7 @@ func (s *Server) AddDB(name string) *data.Error {
 		d.close()
 		return err
 	}
+	s.reconnectUnaware("adding " + d.name + " database")
 	s.dbs[d.name] = d
 	s.dirty = true
 	s.describe(d)
@@ -102,11 +102,11 @@ func (s *Server) AddDB(name string) *data.Error {
 // removeDB stops serving a database.
 func (s *Server) removeDB(d *database, reason string) {
 	s.detach(d)
+	s.reconnectUnaware(reason)
 	delete(s.dbs, d.name)
 	s.undescribe(d)
 	s.dirty = true
 	d.close()
-	s.reconnectUnaware(reason)
 }
 
 // detach ends what clients have going on a database that goes or changes.

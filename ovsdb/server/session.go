@@ -61,7 +61,12 @@ func (c *session) Holds(m *monitor.Monitor) bool {
 }
 
 // Notify sends a monitor's notification.
-func (c *session) Notify(msg []byte) { c.js.SendRaw(msg) }
+func (c *session) Notify(msg []byte) {
+	c.js.SendRaw(msg)
+	if c.js.Backlog() > 0 {
+		c.repoll()
+	}
+}
 
 func (s *Server) newSession(js *jsonrpc.Session, r *remote) *session {
 	c := &session{srv: s, js: js, remote: r, seqno: js.Seqno(), fd: -1}

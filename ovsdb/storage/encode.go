@@ -2,6 +2,7 @@ package storage
 
 import (
 	"strconv"
+	"strings"
 
 	"sluice/ovsdb/data"
 	"sluice/ovsdb/db"
@@ -18,15 +19,16 @@ type Options struct {
 // the line feed; nil if nothing of it belongs in a file.
 func Encode(dst []byte, t *db.Txn, wall int64, o Options) []byte {
 	start := len(dst)
-	dst = append(dst, '{')
+	dst = annotate(dst, t.Comment(), wall, o)
 	var open *db.Table
 	for _, c := range byTable(t.Changes) {
 		mark, was := len(dst), open
 		if c.Table != open {
 			if open != nil {
-				dst = append(dst, '}', ',')
+				dst = append(dst, '}')
 			}
 			open = c.Table
+			dst = append(dst, ',')
 			dst = json.AppendString(dst, open.Schema.Name)
 			dst = append(dst, ':', '{')
 		} else {
@@ -40,7 +42,7 @@ func Encode(dst []byte, t *db.Txn, wall int64, o Options) []byte {
 	if open == nil {
 		return dst[:start]
 	}
-	return annotate(append(dst, '}', ','), t.Comment(), wall, o)
+	return append(dst, '}', '}')
 }
 
 // byTable groups changes of one table, in order of first mention. Nearly every
@@ -73,19 +75,23 @@ func byTable(cs []*db.Change) []*db.Change {
 	return out
 }
 
+// annotate begins a record with what is no table.
 func annotate(dst []byte, comment string, wall int64, o Options) []byte {
+	dst = append(dst, '{')
+	if !o.NoDiff {
+		dst = append(dst, isDiffMember...)
+		dst = append(dst, ',')
+	}
 	if comment != "" {
 		dst = append(dst, `"_comment":`...)
 		dst = json.AppendString(dst, comment)
 		dst = append(dst, ',')
 	}
 	dst = append(dst, `"_date":`...)
-	dst = strconv.AppendInt(dst, wall, 10)
-	if !o.NoDiff {
-		dst = append(dst, `,"_is_diff":true`...)
-	}
-	return append(dst, '}')
+	return strconv.AppendInt(dst, wall, 10)
 }
+
+const isDiffMember = `"_is_diff":true`
 
 func appendKey(dst []byte, u data.UUID) []byte {
 	dst = append(dst, '"')
@@ -142,12 +148,13 @@ func appendRow(dst []byte, ts *data.TableSchema, r *db.Row) []byte {
 
 // EncodeSnapshot writes all rows as one record's content, piece by piece.
 func EncodeSnapshot(s *db.Snapshot, comment string, wall int64, o Options, write func([]byte) error) error {
-	buf := append(make([]byte, 0, 1<<20), '{')
+	buf := annotate(make([]byte, 0, 1<<20), comment, wall, o)
 	for i := range s.Tables {
 		t, ts := &s.Tables[i], s.Schema.Tables[i]
 		if t.Len() == 0 {
 			continue
 		}
+		buf = append(buf, ',')
 		buf = json.AppendString(buf, ts.Name)
 		buf = append(buf, ':', '{')
 		first := true
@@ -165,9 +172,9 @@ func EncodeSnapshot(s *db.Snapshot, comment string, wall int64, o Options, write
 				buf = buf[:0]
 			}
 		}
-		buf = append(buf, '}', ',')
+		buf = append(buf, '}')
 	}
-	return write(annotate(buf, comment, wall, o))
+	return write(append(buf, '}'))
 }
 
 // Apply reads one record's content into a transaction and commits it to the
@@ -178,6 +185,9 @@ func Apply(d *db.DB, text string, converting bool) (*db.Txn, *data.Error) {
 
 func applyTo(d *db.DB, p *json.Parser, text string, converting bool) (*db.Txn, *data.Error) {
 	t := d.Begin()
+	if p.Peek() != '{' {
+		return nil, data.SyntaxErrorf(nil, "", "object expected")
+	}
 	diff, err := isDiff(text)
 	if err == nil {
 		err = p.Members(func(name string) error {
@@ -198,22 +208,17 @@ func applyTo(d *db.DB, p *json.Parser, text string, converting bool) (*db.Txn, *
 	return t, nil
 }
 
-// isDiff looks for "_is_diff":true. Large records have it at their end, so the
-// whole text is walked only if it is not where we write it ourselves.
+// isDiff looks for "_is_diff":true. Large records are not walked for it if it
+// is where we write it ourselves.
 func isDiff(text string) (bool, error) {
-	const tail = `"_is_diff":true}`
-	n := len(text)
-	for n > 0 && (text[n-1] == '\n' || text[n-1] == ' ') {
-		n--
-	}
-	if n >= len(tail) && text[n-len(tail):n] == tail {
+	if strings.HasPrefix(text, "{"+isDiffMember) {
 		return true, nil
+	}
+	if !strings.Contains(text, "_is_diff") {
+		return false, nil
 	}
 	p := json.NewParser(text)
 	diff := false
-	if p.Peek() != '{' {
-		return false, data.SyntaxErrorf(nil, "", "object expected")
-	}
 	err := p.Members(func(name string) error {
 		if name != "_is_diff" {
 			return p.Skip()
