@@ -8,12 +8,9 @@ package appctl
 
 import (
 	"sluice/cmd/ovs-vswitchd/bridge"
-	"sluice/internal/vlog"
 	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/unixctl"
 )
-
-var log = vlog.New("unixctl")
 
 // Env is what the commands work on.
 type Env struct {
@@ -33,7 +30,7 @@ type command struct {
 
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
-	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands}
+	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, bondCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}

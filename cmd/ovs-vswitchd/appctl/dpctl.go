@@ -24,12 +24,8 @@ func registerDpctl(srv *unixctl.Server, env *Env) {
 			}
 			return out
 		},
-		Open: func(name, typ string) (dpif.Device, error) { return netdev.Open(name, typ) },
-		Close: func(dev dpif.Device) {
-			if err := dev.Close(false); err != nil {
-				log.Warn("%s: closing fails: %v", dev.Name(), err)
-			}
-		},
+		Open:        func(name, typ string) (dpif.Device, error) { return netdev.Open(name, typ) },
+		Close:       func(dev dpif.Device) { env.Bridges.Detached(dev, env.Now()) },
 		ParseFilter: parseFilter,
 		ReadFile:    os.ReadFile,
 	}

@@ -8,12 +8,14 @@ import (
 
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
+	"sluice/dpif/userspace"
 	"sluice/netdev/dummy"
 	"sluice/ovsdb/unixctl"
 )
 
 var dummyCommands = []command{
 	{"netdev-dummy/receive", "name [--qid queue_id] packet|flow [--len packet_len]", 2, unixctl.AnyArgs, dummyReceive},
+	{"dpif-dummy/change-port-number", "dp port new-number", 3, 3, changePortNumber},
 	{"netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2, func(_ *Env, r *unixctl.Request) {
 		name, arg := optionalName(r.Args)
 		if err := dummy.SetAdminState(name, arg); err != nil {
@@ -35,6 +37,26 @@ var dummyCommands = []command{
 	{"netdev-dummy/ip6addr", "[netdev] ip6addr", 2, 2, func(_ *Env, r *unixctl.Request) {
 		reply(r, "OK", dummy.SetIP6(r.Args[0], r.Args[1]))
 	}},
+}
+
+// changePortNumber is dpif-dummy/change-port-number: DP PORT NUMBER.
+func changePortNumber(env *Env, r *unixctl.Request) {
+	for _, dp := range env.Bridges.Datapaths() {
+		u, ok := dp.Dpif.(*userspace.Dpif)
+		if !ok || dp.Dpif.Name() != r.Args[0] {
+			continue
+		}
+		no, err := strconv.ParseUint(r.Args[2], 10, 16)
+		if err != nil || no == 0 {
+			r.ReplyError("bad port number")
+			return
+		}
+		err = u.ChangePortNumber(r.Args[1], uint32(no))
+		env.Bridges.Renumbered(dp.Dpif, r.Args[1])
+		reply(r, "", err)
+		return
+	}
+	r.ReplyError("unknown datapath or not a dummy")
 }
 
 func optionalName(args []string) (name, arg string) {

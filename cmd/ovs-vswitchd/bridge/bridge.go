@@ -298,3 +298,44 @@ func (b *Bridges) MemoryUsage(usage map[string]uint64) {
 		usage["ports"] += uint64(len(br.sw.Ports()))
 	}
 }
+
+// Detached takes a device out of its bridge that somebody removed from the datapath
+// (dpctl/del-if), and closes it.  The next reconfiguration opens it again if the
+// database still wants it.
+func (b *Bridges) Detached(dev netdev.Device, now int64) {
+	for _, br := range b.sorted() {
+		for _, p := range br.sortedPorts() {
+			for n, i := range p.ifaces {
+				if i.dev != dev {
+					continue
+				}
+				p.ifaces = slices.Delete(p.ifaces, n, n+1)
+				if len(p.ifaces) == 0 {
+					delete(br.ports, p.name)
+				}
+				b.closeIface(br, i, false, now, true)
+				return
+			}
+		}
+	}
+	if err := dev.Close(false); err != nil {
+		log.Warn("%s: closing fails: %v", dev.Name(), err)
+	}
+}
+
+// Renumbered tells the bridges that a port of a datapath has another number.
+func (b *Bridges) Renumbered(dp dpif.Dpif, name string) {
+	p, _, ok := dp.PortByName(name)
+	if !ok {
+		return
+	}
+	for _, br := range b.sorted() {
+		if br.ref.dp != dp {
+			continue
+		}
+		if port := br.sw.PortByName(name); port != nil {
+			port.DPPort = p.No
+			br.ref.backer.Configured(br.sw)
+		}
+	}
+}

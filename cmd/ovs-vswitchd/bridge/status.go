@@ -35,6 +35,9 @@ func (w *statusWriter) begin(txn *client.Txn, first bool) {
 }
 
 func (w *statusWriter) run(b *Bridges, now int64) {
+	if every := statsInterval(b.env.DB.Root()); every != w.statsEvery {
+		w.statsEvery, w.statsAt = every, now
+	}
 	if w.txn == nil && w.due(b, now) {
 		w.txn = b.env.DB.Begin()
 		w.write(b, now)
@@ -94,10 +97,9 @@ func (w *statusWriter) wait(b *Bridges, s *poll.Set) {
 // write puts the state into the transaction: all of it, or what changed.
 func (w *statusWriter) write(b *Bridges, now int64) {
 	all := w.refreshAll
-	stats := now >= w.statsAt || all
+	stats := now >= w.statsAt
 	w.refreshAll = false
-	if now >= w.statsAt {
-		w.statsEvery = statsInterval(b.env.DB.Root())
+	if stats {
 		w.statsAt = now + w.statsEvery
 	}
 	for _, br := range b.sorted() {
@@ -107,12 +109,12 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 				if i.row == nil {
 					continue
 				}
+				if stats || !i.refreshed {
+					w.statistics(i)
+				}
 				if seq := i.dev.ChangeSeq(); all || !i.refreshed || seq != i.changeSeq {
 					i.changeSeq, i.refreshed = seq, true
 					w.netdevStatus(i)
-				}
-				if stats {
-					w.statistics(i)
 				}
 			}
 		}
