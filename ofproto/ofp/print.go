@@ -6,7 +6,6 @@ import (
 
 	"sluice/dpif/flow"
 	"sluice/ofproto/ofp/field"
-	"sluice/ofproto/ofp/oferr"
 )
 
 // Names gives names of ports and tables for printing.  A nil *Names and nil
@@ -262,12 +261,4 @@ func (p *printer) duration(sec, nsec uint32) {
 // mac prints an Ethernet address.
 func (p *printer) mac(m flow.MAC) {
 	p.f("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
-}
-
-// errorCode is the Code in an error of this package's decoders.
-func errorCode(err error) oferr.Code {
-	if c, ok := err.(oferr.Code); ok {
-		return c
-	}
-	return oferr.OFPBRC_BAD_LEN
 }

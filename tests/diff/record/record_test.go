@@ -42,7 +42,7 @@ func TestRecord(t *testing.T) {
 	}
 	sw := startSwitch(t)
 	for v := ofp.OF10; v <= ofp.OF15; v++ {
-		var out bytes.Buffer
+		out := corpus{sw: sw}
 		sw.reset(t)
 		p := startProxy(t, sw.dir, filepath.Join(sw.dir, "br0.mgmt"))
 		for _, args := range commands(v) {
@@ -53,10 +53,34 @@ func TestRecord(t *testing.T) {
 		if err := os.MkdirAll(corpusDir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(corpusDir, v.String()+".txt"), out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
+		for suffix, b := range map[string]*bytes.Buffer{".txt": &out.messages, ".text": &out.text} {
+			if err := os.WriteFile(filepath.Join(corpusDir, v.String()+suffix), b.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+}
+
+// corpus is what is written for a version: the messages, and for each of them what
+// stock prints, ended by "====".
+type corpus struct {
+	sw             *stockSwitch
+	messages, text bytes.Buffer
+}
+
+// add writes one message.
+func (c *corpus) add(t *testing.T, line string) {
+	fmt.Fprintln(&c.messages, line)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	cmd := c.sw.command(ctx, "ovs-ofctl", "-vconsole:off", "-vsyslog:off", "ofp-print", "-", "1")
+	cmd.Stdin = strings.NewReader(line[2:] + "\n")
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.text.Write(text)
+	c.text.WriteString("====\n")
 }
 
 // stockSwitch is a stock database and switch on dummy devices.
@@ -237,10 +261,10 @@ func (p *proxy) saw(want ofp.Type) bool {
 }
 
 // flush writes what one command exchanged.
-func (p *proxy) flush(out *bytes.Buffer, title string) {
+func (p *proxy) flush(t *testing.T, out *corpus, title string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(out, "# %s\n", title)
+	fmt.Fprintf(&out.messages, "# %s\n", title)
 	for _, line := range p.lines {
 		const lenAt, xidAt, xidEnd = 2 + 4, 2 + 8, 2 + 16
 		key := line[:xidAt] + line[xidEnd:]
@@ -249,7 +273,7 @@ func (p *proxy) flush(out *bytes.Buffer, title string) {
 		}
 		if !p.seen[key] {
 			p.seen[key] = true
-			fmt.Fprintln(out, line)
+			out.add(t, line)
 		}
 	}
 	p.lines, p.types = nil, nil
@@ -262,7 +286,7 @@ func ofctlArgs(v ofp.Version, p *proxy, c command) []string {
 }
 
 // run runs one command.  One that the version cannot do may fail.
-func (p *proxy) run(t *testing.T, sw *stockSwitch, out *bytes.Buffer, v ofp.Version, c command) {
+func (p *proxy) run(t *testing.T, sw *stockSwitch, out *corpus, v ofp.Version, c command) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	cmd := sw.command(ctx, "ovs-ofctl", ofctlArgs(v, p, c)...)
@@ -276,12 +300,12 @@ func (p *proxy) run(t *testing.T, sw *stockSwitch, out *bytes.Buffer, v ofp.Vers
 		t.Logf("%v %v: %s", v, c, bytes.TrimSpace(text))
 	}
 	p.conns.Wait()
-	p.flush(out, c.String())
+	p.flush(t, out, c.String())
 }
 
 // monitor records asynchronous messages: packet-ins in every format, flow removed,
 // port status and flow updates.
-func monitor(t *testing.T, sw *stockSwitch, p *proxy, out *bytes.Buffer, v ofp.Version) {
+func monitor(t *testing.T, sw *stockSwitch, p *proxy, out *corpus, v ofp.Version) {
 	for _, format := range []string{"standard", "nxt_packet_in", "nxt_packet_in2"} {
 		c := command{name: "monitor", options: []string{"-P", format}, args: []string{"65534", "watch:"}}
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -315,6 +339,6 @@ func monitor(t *testing.T, sw *stockSwitch, p *proxy, out *bytes.Buffer, v ofp.V
 		cmd.Wait()
 		cancel()
 		p.conns.Wait()
-		p.flush(out, c.String())
+		p.flush(t, out, c.String())
 	}
 }
