@@ -301,19 +301,28 @@ func (x *Executor) hash(i packet.Index, h *odp.HashArg) {
 		m.DPHash = f.HashSymmetricL3L4(h.Basis, false)
 		return
 	}
+	x.ensureHash(i)
+	m.DPHash = flow.HashInt(m.Hash, h.Basis)
+}
+
+// ensureHash sets the packet's hash if nobody has yet.  What hides the 5-tuple
+// calls it first, since stock hashes when it receives.
+func (x *Executor) ensureHash(i packet.Index) {
+	m := x.p.Meta(i)
 	if m.Offload&packet.HashValid == 0 {
 		f := x.extract(i)
 		m.Hash = f.Hash5Tuple(0)
 		m.Offload |= packet.HashValid
 	}
-	m.DPHash = flow.HashInt(m.Hash, h.Basis)
 }
 
-// extract is the flow of a packet as it is now.
+// extract is the flow of a packet as it is now; the packet's layers stay as they
+// are.
 func (x *Executor) extract(i packet.Index) *flow.Flow {
 	var k flow.Mini
 	var f flow.Flow
-	flow.Extract(x.p.Data(i), x.p.Meta(i), x.p.Cold(i), &k)
+	m := *x.p.Meta(i)
+	flow.Extract(x.p.Data(i), &m, x.p.Cold(i), &k)
 	k.Expand(&f)
 	return &f
 }

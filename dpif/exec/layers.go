@@ -79,7 +79,11 @@ func (x *Executor) setEthertype(i packet.Index, t uint16) {
 
 func (x *Executor) pushMPLS(i packet.Index, t uint16, lse uint32) {
 	m := x.p.Meta(i)
-	if !isMPLS(t) || m.L3 == packet.NoLayer || !x.p.PushHead(i, 4) {
+	if !isMPLS(t) || x.layer(i, m.L3, 0) == nil {
+		return
+	}
+	x.ensureHash(i)
+	if !x.p.PushHead(i, 4) {
 		return
 	}
 	// PushHead moved the layers; the label stack begins where it did before.
@@ -200,6 +204,7 @@ func (x *Executor) pushNSH(i packet.Index, n *flow.NSH) {
 	if n.MDType == 1 {
 		size = 24
 	}
+	x.ensureHash(i)
 	if !x.p.PushHead(i, size) {
 		return
 	}

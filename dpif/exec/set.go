@@ -84,6 +84,23 @@ func (x *Executor) layer(i packet.Index, offset uint16, n int) []byte {
 	return b[offset:]
 }
 
+// transport returns the packet's bytes from the transport header on, without
+// padding, nil when there are less than n.
+func (x *Executor) transport(i packet.Index, n int) []byte {
+	m := x.p.Meta(i)
+	b := x.layer(i, m.L4, n)
+	if b == nil || m.Next != 0 {
+		return b
+	}
+	if end := int(m.Len) - int(m.L2Pad) - int(m.L4); end < len(b) {
+		if end < n {
+			return nil
+		}
+		b = b[:end]
+	}
+	return b
+}
+
 // csumState is the state of the checksum, which AF_XDP devices do not tell.
 func (x *Executor) csumState(i packet.Index) packet.Csum {
 	m := x.p.Meta(i)
@@ -97,7 +114,6 @@ func (x *Executor) csumState(i packet.Index) packet.Csum {
 // fixL4 adjusts the checksum of the transport header for a change of the pseudo
 // header from before to after.
 func (x *Executor) fixL4(i packet.Index, proto uint8, before, after []byte) {
-	m := x.p.Meta(i)
 	at := 0
 	switch proto {
 	case packet.ProtoTCP:
@@ -113,7 +129,7 @@ func (x *Executor) fixL4(i packet.Index, proto uint8, before, after []byte) {
 	if proto == packet.ProtoTCP {
 		need = 20
 	}
-	l4 := x.layer(i, m.L4, need)
+	l4 := x.transport(i, need)
 	if l4 == nil {
 		return
 	}
@@ -162,7 +178,9 @@ func (x *Executor) setIPv4(i packet.Index, k, w *flow.Flow) {
 		binary.BigEndian.PutUint32(before[:], old)
 		binary.BigEndian.PutUint32(after[:], now)
 		x.clearCT(i)
-		x.fixL4(i, ip[9], before[:], after[:])
+		if ip[9] != packet.ProtoICMPv6 {
+			x.fixL4(i, ip[9], before[:], after[:])
+		}
 		csum = packet.Recalc32(csum, old, now)
 		binary.BigEndian.PutUint32(field, now)
 	}
@@ -292,8 +310,8 @@ func (x *Executor) setNSH(i packet.Index, k, w *flow.NSH) {
 // setPorts sets TCP or UDP ports; the header has n bytes and its checksum at
 // offset at.
 func (x *Executor) setPorts(i packet.Index, n, at int, k, w *flow.Flow) {
-	h := x.layer(i, x.p.Meta(i).L4, n)
-	if h == nil {
+	h := x.transport(i, n)
+	if h == nil || n == 20 && (h[12]>>4 < 5 || len(h) < int(h[12]>>4)*4) {
 		return
 	}
 	before := [4]byte(h[:4])
@@ -315,7 +333,7 @@ func (x *Executor) setPorts(i packet.Index, n, at int, k, w *flow.Flow) {
 // setSCTP sets SCTP ports; the CRC keeps its difference from the right one.
 func (x *Executor) setSCTP(i packet.Index, k, w *flow.Flow) {
 	m := x.p.Meta(i)
-	h := x.layer(i, m.L4, 12)
+	h := x.transport(i, 12)
 	if h == nil {
 		return
 	}
@@ -344,7 +362,7 @@ func (x *Executor) crcFrom(i packet.Index, start int) uint32 {
 }
 
 func (x *Executor) setICMP(i packet.Index, k, w *flow.Flow) {
-	h := x.layer(i, x.p.Meta(i).L4, 8)
+	h := x.transport(i, 8)
 	if h == nil {
 		return
 	}
@@ -360,7 +378,7 @@ func (x *Executor) setICMP(i packet.Index, k, w *flow.Flow) {
 const ndLen = 24
 
 func (x *Executor) setND(i packet.Index, k, w *flow.Flow) {
-	h := x.layer(i, x.p.Meta(i).L4, ndLen)
+	h := x.transport(i, ndLen)
 	if h == nil {
 		return
 	}
@@ -369,7 +387,7 @@ func (x *Executor) setND(i packet.Index, k, w *flow.Flow) {
 	mixBytes(target[:], k.NDTarget[:], w.NDTarget[:])
 	csum = adjust(csum, h[8:24], target[:])
 	copy(h[8:24], target[:])
-	opts := h[ndLen:max(ndLen, len(h)-int(x.p.Meta(i).L2Pad))]
+	opts := h[ndLen:]
 	for len(opts) >= 8 && opts[1] != 0 {
 		if (opts[0] == 1 || opts[0] == 2) && opts[1] == 1 {
 			mac := flow.MAC(opts[2:8])
@@ -388,7 +406,7 @@ func (x *Executor) setND(i packet.Index, k, w *flow.Flow) {
 }
 
 func (x *Executor) setNDExt(i packet.Index, k, w *flow.Flow) {
-	h := x.layer(i, x.p.Meta(i).L4, ndLen+1)
+	h := x.transport(i, ndLen+1)
 	if h == nil {
 		return
 	}

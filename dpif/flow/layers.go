@@ -7,7 +7,7 @@ import (
 
 // pad notes how many bytes behind the IP packet do not belong to it.
 func (p *parser) pad(n int) {
-	p.m.L2Pad = uint8(min(n, math.MaxUint8))
+	p.m.L2Pad = uint16(n)
 	p.size -= n
 }
 

@@ -36,7 +36,7 @@ type Meta struct {
 	DPHash     uint32 // hash of the hash() action
 	Mark       uint32 // packet mark
 	Priority   uint32 // skb priority
-	L2Pad      uint8  // bytes of padding after the IP packet
+	CTState    uint8  // conntrack state bits (flow.CT*)
 	Offload    uint8  // Offload* bits
 	Csum       Csum   // state of the L4 checksum
 	GSOType    uint8  // GSO* of virtio_net_hdr; 0: none
@@ -44,8 +44,7 @@ type Meta struct {
 	L25        uint16 // offset of the MPLS header from Data, NoLayer: none
 	L3         uint16 // offset of the network header from Data, NoLayer: none
 	L4         uint16 // offset of the transport header from Data, NoLayer: none
-	CTState    uint8  // conntrack state bits (flow.CT*)
-	_          uint8
+	L2Pad      uint16 // bytes of padding after the IP packet
 	CTZone     uint16
 	CTMark     uint32
 	Cold       uint32 // Cold* bits: what the frame's Cold line holds
