@@ -133,18 +133,30 @@ type hook struct {
 	wait func(*poll.Set)
 }
 
-// OnRun has Run and Wait call the functions before they turn to the devices; a
-// class registers what serves all its devices, such as an event socket.
+// OnRun has RunClasses and WaitClasses call the functions; a class registers what
+// serves all its devices, such as an event socket.
 func OnRun(run func(now int64), wait func(*poll.Set)) {
 	hooks = append(hooks, hook{run, wait})
 }
 
-// Run does the control work of all classes and open devices; the main loop calls
-// it once a turn.
-func Run(now int64) {
+// RunClasses does the control work of the classes; the main loop calls it once a
+// turn, before it runs the devices.
+func RunClasses(now int64) {
 	for _, h := range hooks {
 		h.run(now)
 	}
+}
+
+// WaitClasses arms set with whatever wakes RunClasses.
+func WaitClasses(set *poll.Set) {
+	for _, h := range hooks {
+		h.wait(set)
+	}
+}
+
+// Run does the control work of the classes and of all open devices.
+func Run(now int64) {
+	RunClasses(now)
 	for _, d := range Devices() {
 		d.Run(now)
 	}
@@ -152,9 +164,7 @@ func Run(now int64) {
 
 // Wait arms set with whatever wakes Run.
 func Wait(set *poll.Set) {
-	for _, h := range hooks {
-		h.wait(set)
-	}
+	WaitClasses(set)
 	for _, d := range Devices() {
 		d.Wait(set)
 	}

@@ -63,6 +63,16 @@ func (m *Monitor) LinkSeq() uint64 { return m.linkSeq }
 // RouteSeq changes with routes and rules of the main table.
 func (m *Monitor) RouteSeq() uint64 { return m.routeSeq }
 
+// LinkSeq is Monitor.LinkSeq of the process's monitor, 0 when the kernel does not
+// let it subscribe.
+func LinkSeq() uint64 {
+	m, err := Default()
+	if err != nil {
+		return 0
+	}
+	return m.linkSeq
+}
+
 // AddrSeq changes with addresses of links.
 func (m *Monitor) AddrSeq() uint64 { return m.addrSeq }
 

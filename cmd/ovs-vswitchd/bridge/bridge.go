@@ -177,6 +177,7 @@ func (b *Bridges) disable(now int64) {
 // OpenFlow connections of the same turn.
 func (b *Bridges) runSwitches(now int64) {
 	b.more = false
+	netdev.RunClasses(now)
 	for _, ref := range b.sortedBackers() {
 		b.more = ref.backer.Run(now) || b.more
 	}
@@ -226,6 +227,7 @@ func (b *Bridges) Wait(s *poll.Set) {
 	if b.more {
 		s.Immediate()
 	}
+	netdev.WaitClasses(s)
 	for _, ref := range b.backers {
 		ref.backer.Wait(s)
 	}
