@@ -25,6 +25,9 @@ func (sw *Switch) handleMeterMod(r *request) error {
 		return err
 	}
 	sw.flowsChanged()
+	if mm.MeterID > ofp.MeterMax {
+		sw.dp.Configured(sw) // the virtual meters are not in flows but in all packet-ins
+	}
 	sw.conns.SendRequestForward(r.Conn, &ofp.RequestForward{XID: r.h.XID, Reason: ofp.ForwardMeterMod, Meter: mm})
 	return nil
 }
