@@ -130,7 +130,8 @@ func (sw *Switch) dispatch(c *connmgr.Conn, msgs [][]byte) error {
 
 // context is what decoding a request of c depends on.
 func (sw *Switch) context(c *connmgr.Conn) *ofp.Context {
-	return &ofp.Context{Protocol: c.Protocol(), Tun: sw.tun, MaxPort: maxPorts, NTables: table.NTables}
+	sw.dec.Protocol, sw.dec.Tun, sw.dec.MaxPort, sw.dec.NTables = c.Protocol(), sw.tun, maxPorts, table.NTables
+	return &sw.dec
 }
 
 // unsupported is the error for messages that are known but are not for switches.

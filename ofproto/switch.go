@@ -40,6 +40,7 @@ type Switch struct {
 	ports portSet
 	conns *connmgr.Manager
 	tun   *field.TunTable // tun_metadata mapping; replaced, not changed
+	dec   ofp.Context     // kept, since it makes actions in chunks
 
 	dumpSeq    uint64 // of the datapath, when flows were last expired
 	evictTimer int64  // when eviction priorities are computed anew
