@@ -90,6 +90,9 @@ type ConfigError struct {
 // Error is the text alone.
 func (e *ConfigError) Error() string { return e.Text }
 
+// UserText is the text, which package errno prefers to that of the cause.
+func (e *ConfigError) UserText() string { return e.Text }
+
 // Unwrap is the cause.
 func (e *ConfigError) Unwrap() error { return e.Err }
 

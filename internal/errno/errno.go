@@ -14,10 +14,15 @@ import (
 )
 
 // Text describes err as strerror would if a system call's error is in its
-// chain, and else by its own words. A nil error is an empty string.
+// chain, and else by its own words.  An error in the chain with a method
+// "UserText() string" is worded for users already. A nil error is an empty string.
 func Text(err error) string {
 	if err == nil {
 		return ""
+	}
+	var worded interface{ UserText() string }
+	if errors.As(err, &worded) {
+		return worded.UserText()
 	}
 	var no unix.Errno
 	if errors.As(err, &no) {

@@ -24,6 +24,7 @@ import (
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 	"sluice/netdev"
+	"sluice/netdev/rtnl"
 	"sluice/ofproto"
 	"sluice/ovsdb/client"
 	"sluice/ovsdb/stream"
@@ -72,6 +73,11 @@ type Bridges struct {
 	backers  map[string]*backerRef // by datapath type
 	bridges  map[string]*bridge
 	cfgSeqno uint
+	// missing is set when a device could not be opened; linkSeq is what the kernel's
+	// links were like then.
+	missing bool
+	linkSeq uint64
+	retryAt int64 // when they may be looked for again
 	// configured is set once a configuration is in force; until then nothing in
 	// the kernel is touched.
 	configured bool
@@ -156,12 +162,29 @@ func (b *Bridges) Run(now int64) {
 		return
 	}
 	b.runSwitches(now)
-	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured {
+	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured || b.linksChanged() {
 		b.cfgSeqno = seq
 		b.applyDatabase(now)
 	}
 	b.status.run(b, now)
 }
+
+// linksChanged reports that a device which could not be opened may be there now.
+func (b *Bridges) linksChanged() bool {
+	if !b.missing || b.env.Dummy || b.now < b.retryAt {
+		return false
+	}
+	seq := rtnl.LinkSeq()
+	if seq == b.linkSeq {
+		return false
+	}
+	// An attempt that fails may make events of its own.
+	b.linkSeq, b.retryAt = seq, b.now+retryMs
+	return true
+}
+
+// retryMs is the shortest time between two attempts to open missing devices.
+const retryMs = 1000
 
 // disable gives up all bridges while another process holds the lock.  What the
 // other one may use in the kernel is left alone.
@@ -193,6 +216,7 @@ func (b *Bridges) runSwitches(now int64) {
 
 // applyDatabase reconfigures, and reports cur_cfg and the types that there are.
 func (b *Bridges) applyDatabase(now int64) {
+	b.missing = false
 	root := b.env.DB.Root()
 	b.writes = b.env.DB.Begin()
 	b.reconfigure(root, now)
@@ -228,6 +252,9 @@ func (b *Bridges) Wait(s *poll.Set) {
 		s.Immediate()
 	}
 	netdev.WaitClasses(s)
+	if b.missing && !b.env.Dummy && rtnl.LinkSeq() != b.linkSeq {
+		s.Timer(b.retryAt)
+	}
 	for _, ref := range b.backers {
 		ref.backer.Wait(s)
 	}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -230,8 +231,7 @@ func (b *Bridges) reconfigureIface(br *bridge, i *iface, row *vswitch.Interface,
 		return false
 	}
 	if err := i.dev.SetConfig(row.Options); err != nil {
-		log.Warn("could not configure network device %s (%s)", i.name, errno.Text(err))
-		b.ifaceError(row, "could not configure network device "+i.name+" ("+errno.Text(err)+")")
+		b.ifaceError(row, configError(i.name, err))
 		return false
 	}
 	b.setMTU(i)
@@ -296,6 +296,7 @@ func (b *Bridges) addIface(br *bridge, portName string, w wantedPort, row *vswit
 		i.name, i.typ = row.Name, b.ifaceType(br, row)
 	}
 	if msg := b.open(br, i, now); msg != "" {
+		b.missing = true
 		if row != nil {
 			b.ifaceError(row, msg)
 		}
@@ -324,7 +325,7 @@ func (b *Bridges) open(br *bridge, i *iface, now int64) string {
 	if i.row != nil {
 		if err := dev.SetConfig(i.row.Options); err != nil {
 			dev.Close(false)
-			return warn("could not configure network device %s (%s)", i.name, err)
+			return configError(i.name, err)
 		}
 		b.setMTU(i)
 	}
@@ -348,6 +349,17 @@ func (b *Bridges) open(br *bridge, i *iface, now int64) string {
 	}
 	log.Info("bridge %s: added interface %s on port %d", br.name, i.name, shownPort(i.ofport))
 	return ""
+}
+
+// configError logs what is wrong with a device's options and returns the text for
+// the error column: the device's own words if it has some.
+func configError(name string, err error) string {
+	var own *netdev.ConfigError
+	if errors.As(err, &own) {
+		log.Warn("%s", own.Text)
+		return own.Text
+	}
+	return warn("could not configure network device %s (%s)", name, err)
 }
 
 func warn(format, name string, err error) string {
