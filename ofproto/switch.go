@@ -157,10 +157,14 @@ func probeSeconds(ms int) int {
 	return ms / 1000
 }
 
-// flush empties the flow tables and puts back what the switch itself needs.
+// flush empties the flow tables, groups and meters, and puts back what the switch
+// itself needs.
 func (sw *Switch) flush() {
 	cFlush.Inc()
-	sw.Tables.Flush()
+	sw.Tables.Flush(sw.conns.Now())
+	sw.Tables.Mu.Lock()
+	sw.meterDelete(ofp.MeterAll, nil)
+	sw.Tables.Mu.Unlock()
 	sw.conns.Flushed()
 	sw.processEvents()
 	sw.dp.FlowsChanged(sw)

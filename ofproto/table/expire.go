@@ -91,8 +91,8 @@ func (s *Set) ReduceTimeouts(r *Rule, idle, hard uint16) {
 	}
 }
 
-// Flush deletes all rules that controllers can see, and tells nobody why.
-func (s *Set) Flush() {
+// Flush deletes all rules, but for those of the internal table, and all groups.
+func (s *Set) Flush(now int64) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	var rules []*Rule
@@ -104,4 +104,9 @@ func (s *Set) Flush() {
 		}
 	}
 	s.deleteRules(rules, removedDelete, Requester{})
+	x := s.Begin()
+	m := s.NewGroupMod(&ofp.GroupMod{Command: ofp.GroupCmdDelete, GroupID: ofp.GroupAll}, now)
+	if x.Group(m, Requester{}) == nil {
+		x.Commit()
+	}
 }
