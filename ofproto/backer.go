@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dpif"
+	"sluice/dpif/flow"
 	"sluice/internal/coverage"
 
 	"sluice/internal/poll"
@@ -107,6 +108,7 @@ func (b *Backer) SetConfig(oc map[string]string) {
 		}
 		return def
 	}
+	flow.SetVLANLimit(int(num("vlan-limit", 1)))
 	b.udpif.SetLimits(uint32(max(1000, num("flow-limit", 200000))), num("max-idle", 10000), max(100, num("max-revalidator", 500)))
 }
 

@@ -128,8 +128,17 @@ func bundle(id xlate.BundleID, c *BundleConfig, ports map[uint32]*xlate.Port) *x
 	case VLANDot1QTunnel:
 		bu.Mode = xlate.VLANDot1qTunnel
 	}
-	if bu.Trunks != nil && (bu.Mode == xlate.VLANNativeTagged || bu.Mode == xlate.VLANNativeUntagged) {
-		bu.Trunks.Add(bu.VLAN) // a port always carries its native VLAN
+	if native := bu.Mode == xlate.VLANNativeTagged || bu.Mode == xlate.VLANNativeUntagged; native && bu.VLAN != 0 {
+		// Such a port always carries its native VLAN, and frames without a tag
+		// are of that VLAN, never of VLAN 0.
+		if bu.Trunks == nil {
+			bu.Trunks = &maclearn.VLANSet{}
+			for i := range bu.Trunks {
+				bu.Trunks[i] = ^uint64(0)
+			}
+		}
+		bu.Trunks.Add(bu.VLAN)
+		bu.Trunks[0] &^= 1
 	}
 	for _, m := range c.Members {
 		if p := ports[m.OFPort]; p != nil {

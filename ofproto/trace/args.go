@@ -79,6 +79,7 @@ func (p *Packet) parseFlow(dps map[string]*Datapath, dp *Datapath, rest []string
 		if err != nil {
 			return nil, err
 		}
+		limitVLANs(&key)
 		p.Bridge, p.Flow = br, key
 		p.Flow.InPort = ofport
 		return dp, nil
@@ -99,6 +100,19 @@ func (p *Packet) parseFlow(dps map[string]*Datapath, dp *Datapath, rest []string
 		return nil, fmt.Errorf("Bad openflow flow syntax: %w", err)
 	}
 	return dp, nil
+}
+
+// limitVLANs makes f what the datapath would see: a tag beyond the limit of
+// vlan-limit is the type of the packet, and what is behind it is not looked at.
+func limitVLANs(f *flow.Flow) {
+	n := flow.VLANLimit()
+	if n >= flow.MaxVLANs || f.VLANs[n].TCI&flow.VLANCFI == 0 {
+		return
+	}
+	f.DLType = f.VLANs[n].TPID
+	clear(f.VLANs[n:])
+	f.MPLS = [4]uint32{}
+	clear(f.Words()[flow.EndL2:])
 }
 
 // options are the options of a trace.
