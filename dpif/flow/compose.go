@@ -76,7 +76,7 @@ func (c *composer) ethernet() {
 	for _, v := range f.VLANs {
 		if v.TCI&VLANCFI != 0 {
 			c.u16(v.TPID)
-			c.u16(v.TCI)
+			c.u16(v.TCI &^ VLANCFI)
 		}
 	}
 	c.u16(f.DLType)
