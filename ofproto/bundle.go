@@ -53,8 +53,21 @@ func (b *Backer) configure(r *switchRef) {
 	}
 	for name, ref := range r.bundles {
 		if !seen[name] {
-			r.ml.FlushPort(ref.id)
+			b.forget(r, r.ml.FlushPort(ref.id))
 			delete(r.bundles, name)
+		}
+	}
+}
+
+// forget drops addresses that were on a bundle of r, now gone, from the other
+// bridges: what was behind it may have moved, and they learned it through r.
+func (b *Backer) forget(r *switchRef, gone []maclearn.Entry) {
+	for _, other := range b.switches {
+		if other == r {
+			continue
+		}
+		for _, e := range gone {
+			other.ml.Forget(e.MAC, e.VLAN)
 		}
 	}
 }

@@ -400,26 +400,26 @@ func (t *Table) Flush() {
 	t.removeIf(func(e *entry) bool { return !e.static })
 }
 
-// FlushPort forgets everything on port.
-func (t *Table) FlushPort(port Port) {
+// FlushPort forgets everything on port and returns what that was.
+func (t *Table) FlushPort(port Port) []Entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.removeIf(func(e *entry) bool { return e.port != nil && e.port.port == port })
+	var gone []Entry
+	t.removeIf(func(e *entry) bool {
+		if e.port == nil || e.port.port != port {
+			return false
+		}
+		gone = append(gone, t.export(e, 0))
+		return true
+	})
+	return gone
 }
 
-// FlushMACPort forgets what was learned about the addresses of vlan on port.
-func (t *Table) FlushVLANPort(vlan uint16, port Port) {
+// Forget drops mac from vlan.
+func (t *Table) Forget(mac flow.MAC, vlan uint16) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.removeIf(func(e *entry) bool { return e.vlan == vlan && e.port != nil && e.port.port == port })
-}
-
-// ForgetOther drops mac from vlan if another bundle than port has it.  A bundle
-// that moved between bridges of one datapath takes its addresses along this way.
-func (t *Table) ForgetOther(mac flow.MAC, vlan uint16, port Port) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.entries[key(mac, vlan)]; e != nil && !e.static && e.port.port != port {
+	if e := t.find(mac, vlan); e != nil {
 		t.remove(e)
 	}
 }

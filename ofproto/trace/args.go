@@ -85,7 +85,7 @@ func (p *Packet) parseFlow(dps map[string]*Datapath, dp *Datapath, rest []string
 		return dp, nil
 	}
 	if len(rest) != 2 {
-		return nil, fmt.Errorf("%w (or the bridge name was omitted)", err)
+		return nil, fmt.Errorf("syntax error at %s (or the bridge name was omitted)", text)
 	}
 	for _, d := range dps {
 		if br := d.Snap.BridgeByName(rest[0]); br != nil {
