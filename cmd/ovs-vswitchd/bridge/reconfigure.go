@@ -189,13 +189,14 @@ func (b *Bridges) wantedPorts(br *bridge) map[string]wantedPort {
 // gives the others their new rows and options.
 func (b *Bridges) deletePorts(br *bridge, now int64) {
 	wanted := b.wantedPorts(br)
+	claims := numberClaims(wanted)
 	for _, p := range br.sortedPorts() {
 		w, ok := wanted[p.name]
 		p.row = w.row
 		keep := p.ifaces[:0]
 		for _, i := range p.ifaces {
 			row := findIface(w, i.name)
-			if !ok || (row == nil) != (i.row == nil) || !b.reconfigureIface(br, i, row, now) {
+			if !ok || (row == nil) != (i.row == nil) || !br.keepsNumber(i, row, claims) || !b.reconfigureIface(br, i, row, now) {
 				b.closeIface(br, i, false, now, true)
 				continue
 			}
@@ -206,6 +207,36 @@ func (b *Bridges) deletePorts(br *bridge, now int64) {
 			delete(br.ports, p.name)
 		}
 	}
+}
+
+// numberClaims says for each requested OpenFlow number which interfaces request it.
+func numberClaims(wanted map[string]wantedPort) map[uint32][]string {
+	claims := map[uint32][]string{}
+	for _, w := range wanted {
+		for _, row := range w.ifaces {
+			if n := requestedOFPort(row); n != 0 {
+				claims[n] = append(claims[n], row.Name)
+			}
+		}
+	}
+	return claims
+}
+
+// keepsNumber says whether an interface may stay under its number: not if it requests
+// another one that it can have, nor if somebody else requests its own.
+func (br *bridge) keepsNumber(i *iface, row *vswitch.Interface, claims map[uint32][]string) bool {
+	if row == nil || i.ofport == ofproto.LocalPort {
+		return true
+	}
+	want := requestedOFPort(row)
+	if want == i.ofport {
+		return true
+	}
+	if want == 0 {
+		return len(claims[i.ofport]) == 0
+	}
+	holder := br.sw.Port(want)
+	return holder != nil && slices.Contains(claims[want], holder.Name)
 }
 
 func findIface(w wantedPort, name string) *vswitch.Interface {
@@ -225,9 +256,6 @@ func (b *Bridges) reconfigureIface(br *bridge, i *iface, row *vswitch.Interface,
 	}
 	i.row = row
 	if b.ifaceType(br, row) != i.typ {
-		return false
-	}
-	if want := requestedOFPort(row); want != 0 && want != i.ofport && i.ofport != ofproto.LocalPort {
 		return false
 	}
 	if err := i.dev.SetConfig(row.Options); err != nil {
