@@ -127,13 +127,14 @@ func NewAs(name string, args []string) *Daemon {
 	}
 	d := &Daemon{
 		args: own, part: part(os.Getenv(partEnv)), Dirs: dirsFromEnv(), Clock: newClock(),
-		TLS: &stream.TLS{}, Name: name, selfConfine: true,
+		TLS: &stream.TLS{}, Name: strings.Clone(name), selfConfine: true,
 		pending: make(chan os.Signal, 1), wake: poll.NewEvent(),
 	}
 	os.Unsetenv(partEnv)
 	// Executing /proc/self/exe has left the name "exe" there.
 	os.WriteFile("/proc/self/comm", []byte(d.Name), 0)
 	d.Log = logsink.New(d.Name, d.Dirs.Log, func() time.Time { return time.UnixMilli(d.Clock.Wall()) })
+	logsink.DeclareModules(d.Name)
 	d.Log.Install()
 	vlog.SetClock(d.Clock.Now)
 	d.Ctl = unixctl.New(d.VersionText())
