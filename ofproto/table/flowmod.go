@@ -300,11 +300,11 @@ func (m *FlowMod) replaceFinish(s *Set, old, r *Rule, req Requester, dead []lear
 func (m *FlowMod) inheritCounts(old, r *Rule) {
 	old.keepCounts = m.keepCounts
 	old.successor.Store(r)
+	r.used.Store(old.Used()) // whether or not the counters are reset
 	if m.keepCounts {
 		p, b := old.Stats()
 		r.packets.Add(p)
 		r.bytes.Add(b)
-		r.used.Store(old.Used())
 	}
 }
 
