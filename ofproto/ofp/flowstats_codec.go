@@ -241,25 +241,32 @@ func (m *FlowStats) decode(d *decoder, b []byte) (rest []byte, err error) {
 		return nil, oferr.OFPBRC_BAD_LEN
 	}
 	n := int(be16(b))
-	if n < size || n > len(b) {
+	if n < size {
 		return nil, oferr.OFPBRC_BAD_LEN
 	}
-	rest, b = b[n:], b[:n]
+	tail := b
 	switch d.Raw {
 	case RawOFPST10FlowReply:
-		b = m.decode10(b)
+		tail = m.decode10(b)
 	case RawNXSTFlowReply:
-		b, err = m.decodeNX(d, b)
+		tail, err = m.decodeNX(d, b)
 	case RawOFPST15FlowReply:
-		b, err = m.decode15(d, b)
+		tail, err = m.decode15(d, b)
 	default:
-		b, err = m.decode11(d, b)
+		tail, err = m.decode11(d, b)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m.Actions, err = d.instructions(b)
-	return rest, err
+	taken := len(b) - len(tail)
+	if n < taken || n > len(b) {
+		if d.Version == OF10 {
+			return nil, oferr.OFPBRC_BAD_LEN
+		}
+		return nil, oferr.OFPBIC_BAD_LEN
+	}
+	m.Actions, err = d.instructions(b[taken:n])
+	return b[n:], err
 }
 
 func (m *FlowStats) decode10(b []byte) (rest []byte) {
@@ -278,7 +285,7 @@ func (m *FlowStats) decodeNX(d *decoder, b []byte) (rest []byte, err error) {
 	m.IdleAge, m.HardAge = int(be16(b[20:]))-1, int(be16(b[22:]))-1
 	m.Cookie, m.PacketCount, m.ByteCount = be64(b[24:]), be64(b[32:]), be64(b[40:])
 	n := int(be16(b[18:]))
-	if 48+(n+7)&^7 > len(b) {
+	if 48+(n+7)&^7 > int(be16(b)) {
 		return nil, oferr.OFPBRC_BAD_LEN
 	}
 	return d.pullNXM(&m.Match, b[48:], n, nil)

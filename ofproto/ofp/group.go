@@ -89,6 +89,8 @@ type GroupStats struct {
 type GroupStatsReply struct {
 	More   bool
 	Groups []GroupStats
+
+	cut bool // the rest does not decode
 }
 
 // GroupDesc is a group.

@@ -73,10 +73,12 @@ func decodeGroupStatsReply(d decoder) (Msg, error) {
 	}
 	for b := d.body; len(b) > 0; {
 		if len(b) < size {
+			m.cut = true
 			return m, oferr.OFPBRC_BAD_LEN
 		}
 		n := int(be16(b))
 		if n < size || n > len(b) {
+			m.cut = true
 			return m, oferr.OFPBRC_BAD_LEN
 		}
 		s := GroupStats{
@@ -109,6 +111,9 @@ func (m *GroupStatsReply) format(p *printer) {
 				p.f(",bucket%d:packet_count=%d,byte_count=%d", i, b.PacketCount, b.ByteCount)
 			}
 		}
+	}
+	if m.cut {
+		p.str(" ***parse error***")
 	}
 }
 

@@ -38,8 +38,11 @@ func decodeQueueGetConfigRequest(d decoder) (Msg, error) {
 		m.PortNo = port10(be16(d.body))
 	case RawOFPT11QueueGetConfigRequest:
 		m.PortNo, err = port11(be32(d.body))
-		if err != nil || m.PortNo == flow.OFPNone {
-			return m, err
+		if err != nil {
+			return nil, err
+		}
+		if m.PortNo == flow.OFPNone {
+			return m, nil
 		}
 	default:
 		m.QueueID = be32(d.body[4:])
