@@ -126,6 +126,7 @@ type Enqueue struct{ Port, Queue uint32 }
 type OutputReg struct {
 	Src    field.Sub
 	MaxLen uint16
+	Raw    Raw
 }
 
 // BundleAlg chooses a member of a Bundle.
@@ -156,7 +157,6 @@ const (
 type Bundle struct {
 	Alg     BundleAlg
 	Load    bool // bundle_load: Dst is set
-	Compat  bool // text form with "slave_type" and "slaves"
 	Fields  HashFields
 	Basis   uint16
 	Dst     field.Sub
@@ -188,8 +188,9 @@ type SetVLANPCP struct {
 	FlowHasVLAN  bool // set by the checks
 }
 
-// StripVLAN removes the outer VLAN tag, if any.
-type StripVLAN struct{}
+// StripVLAN removes the outer VLAN tag, if any.  Pop tells how text calls it: pop_vlan
+// or strip_vlan.
+type StripVLAN struct{ Pop bool }
 
 // PushVLAN adds a VLAN tag.
 type PushVLAN struct{ EthType uint16 }
@@ -228,7 +229,10 @@ type SetL4DstPort struct {
 }
 
 // RegMove copies bits of a field to another.
-type RegMove struct{ Src, Dst field.Sub }
+type RegMove struct {
+	Src, Dst field.Sub
+	Raw      Raw
+}
 
 // StackPush pushes bits of a field onto the stack.
 type StackPush struct{ Sub field.Sub }

@@ -527,3 +527,10 @@ func (f *Field) ParseNumber(s string) (v Value, ok bool) {
 	rest, ok, big := parseInt(s, v[:f.Size])
 	return v, ok && !big && rest == ""
 }
+
+// ScanNumber reads a number from the beginning of s into dst, big-endian, and returns
+// what follows it.
+func ScanNumber(s string, dst []byte) (rest string, ok bool) {
+	rest, ok, big := parseInt(s, dst)
+	return rest, ok && !big
+}
