@@ -11,8 +11,8 @@ import (
 var dpifCommands = []command{
 	{"dpif/dump-dps", "", 0, 0, func(env *Env, r *unixctl.Request) {
 		text := ""
-		for _, dp := range env.Bridges.Datapaths() {
-			text += dp.Backer.Name() + "\n"
+		for _, sw := range env.Bridges.Switches() {
+			text += env.Bridges.Backer(sw.Name()).Dpif().Type() + "@" + sw.Name() + "\n"
 		}
 		r.Reply(text)
 	}},
@@ -75,6 +75,13 @@ var upcallCommands = []command{
 	}},
 	{"upcall/enable-megaflows", "", 0, 0, megaflows(true, "megaflows enabled")},
 	{"upcall/disable-megaflows", "", 0, 0, megaflows(false, "megaflows disabled")},
+	{"upcall/enable-ufid", "", 0, 0, func(_ *Env, r *unixctl.Request) {
+		r.Reply("Datapath dumping tersely using UFID enabled for supported datapaths")
+	}},
+	{"upcall/disable-ufid", "", 0, 0, func(_ *Env, r *unixctl.Request) {
+		// Dumps never cost a parse here; the command only has to be there.
+		r.Reply("Datapath dumping tersely using UFID disabled")
+	}},
 	{"upcall/set-flow-limit", "flow-limit-number", 1, 1, func(env *Env, r *unixctl.Request) {
 		n, err := strconv.ParseUint(r.Args[0], 10, 32)
 		if err != nil {
