@@ -149,6 +149,11 @@ func (t *Txn) set(e *entry, col *data.Column, d *data.Datum) {
 	}
 }
 
+// SetVersion gives a changed row the version it has elsewhere.
+func (t *Txn) SetVersion(table *Table, u, version data.UUID) {
+	t.touch(table.byUUID[u]).Version = version
+}
+
 // Delete removes a row.
 func (t *Txn) Delete(table *Table, u data.UUID) { t.delete(table.byUUID[u]) }
 

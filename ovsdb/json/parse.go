@@ -491,3 +491,31 @@ func isPunct(c byte) bool {
 	}
 	return false
 }
+
+// Elements calls fn for every element of the array that comes next; fn must
+// consume the element.
+func (p *Parser) Elements(fn func(i int) error) error {
+	if err := p.enter('['); err != nil {
+		return err
+	}
+	defer p.leave()
+	if p.Peek() == ']' {
+		p.pos++
+		return nil
+	}
+	for i := 0; ; i++ {
+		if err := fn(i); err != nil {
+			return err
+		}
+		more, err := p.separator(']')
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// Rest is the text from the next value on.
+func (p *Parser) Rest() string {
+	p.space()
+	return p.text[p.pos:]
+}

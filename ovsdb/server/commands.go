@@ -43,6 +43,8 @@ func (s *Server) Commands(u *unixctl.Server, changed func()) {
 		})
 	}
 	s.replicationCommands(reg, changed)
+	s.ctl = u
+	s.registerCluster()
 }
 
 // SetColumnDiff switches whether changes of sets and maps are written to files

@@ -98,7 +98,7 @@ func (s *Server) installSchema(d *database, schema *data.Schema, to *db.DB, done
 	_, d.atoms = to.Counts()
 	d.lastID = data.NewUUID()
 	d.hist.Reset(d.lastID)
-	d.w.Compact(schema, to.Snapshot(), "converted by ovsdb-server", s.clock.Wall(), func(err *data.Error) {
+	d.w.Replace(schema, to.Snapshot(), "converted by ovsdb-server", s.clock.Wall(), d.lastID, func(err *data.Error) {
 		if err != nil {
 			s.detachForSchema(d)
 			d.setSchema(oldSchema)

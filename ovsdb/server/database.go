@@ -1,9 +1,6 @@
 package server
 
 import (
-	"crypto/sha1"
-	"fmt"
-
 	"sluice/ovsdb/data"
 	"sluice/ovsdb/db"
 	"sluice/ovsdb/monitor"
@@ -42,11 +39,13 @@ type database struct {
 	triggers map[*trigger]bool
 	byTable  map[*db.Table]map[*trigger]bool // waiting triggers by what they look at
 
-	compactor compactor
-	relay     *relayClient
-	stats     dbStats
-	tlog      map[string]bool // tables whose changes are logged
-	idle      []func()        // to be called when nothing is pending
+	compactor  compactor
+	relay      *relayClient
+	stats      dbStats
+	opened     int64
+	shownIndex int64
+	tlog       map[string]bool // tables whose changes are logged
+	idle       []func()        // to be called when nothing is pending
 }
 
 type dbStats struct {
@@ -86,17 +85,21 @@ func (s *Server) openFile(filename string) (*database, *data.Error) {
 }
 
 func (s *Server) readFile(l *storage.Log, filename string) (*database, *data.Error) {
-	d := &database{srv: s, filename: filename, model: standalone}
-	c, err := storage.Load(l, func(schema *data.Schema, body string) {
-		d.setSchema(schema)
-		d.hist.Reset(chain(data.UUID{}, body))
-		d.lastID = d.hist.Last()
-	}, func(t *db.Txn, body string) {
-		d.lastID = chain(d.lastID, body)
-		d.seq++
-		d.atoms += t.AtomsDelta()
-		d.hist.Add(&monitor.Commit{Seq: d.seq, ID: d.lastID, Changes: t.Changes}, t.Atoms(), d.atoms)
-	}, d.database)
+	d := &database{srv: s, filename: filename, model: standalone, opened: s.now}
+	c, err := storage.Load(l, storage.Loader{
+		Schema: func(schema *data.Schema, id data.UUID) {
+			d.setSchema(schema)
+			d.lastID = id
+			d.hist.Reset(id)
+		},
+		Txn: func(t *db.Txn, id data.UUID) {
+			d.lastID = id
+			d.seq++
+			d.atoms += t.AtomsDelta()
+			d.hist.Add(&monitor.Commit{Seq: d.seq, ID: id, Changes: t.Changes}, t.Atoms(), d.atoms)
+		},
+		Tables: func() *db.DB { return d.d },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -110,17 +113,6 @@ func (s *Server) readFile(l *storage.Log, filename string) (*database, *data.Err
 	d.w = storage.NewWriter(l, c, s.storageOptions(), s.wake)
 	d.compactor.init(s.now, d.w)
 	return d, nil
-}
-
-func (d *database) database() *db.DB { return d.d }
-
-// chain makes a transaction's id of the one before it and the text that goes
-// into the file, so that reading the file again gives the same ids.
-func chain(prev data.UUID, body string) data.UUID {
-	h := sha1.New()
-	h.Write(prev.Append(nil))
-	h.Write([]byte(body))
-	return data.UUIDFromBytes(h.Sum(nil))
 }
 
 // setSchema gives the database a schema and empty tables.
@@ -157,20 +149,21 @@ func (d *database) commit(t *db.Txn, durable bool, done func(*data.Error)) {
 	d.seq++
 	c := &commit{Commit: monitor.Commit{Seq: d.seq, Changes: t.Changes}, txn: t, start: s.now, done: done, prev: d.lastID, delta: t.AtomsDelta()}
 	d.atoms += c.delta
+	var body []byte
+	if d.w != nil {
+		body = storage.Encode(nil, t, s.clock.Wall(), s.storageOptions())
+	}
+	if d.model == standalone && len(body) > 0 {
+		d.lastID = storage.Chain(d.lastID, string(body))
+	} else {
+		d.lastID = data.NewUUID()
+	}
+	c.ID = d.lastID
 	if d.w == nil {
-		d.lastID = chain(d.lastID, fmt.Sprint(d.seq))
-		c.ID = d.lastID
 		d.finish(c)
 		return
 	}
-	body := storage.Encode(nil, t, s.clock.Wall(), s.storageOptions())
-	if len(body) == 0 {
-		d.lastID = chain(d.lastID, fmt.Sprint(d.seq))
-	} else {
-		d.lastID = chain(d.lastID, string(body))
-	}
-	c.ID = d.lastID
-	over, err := d.w.Commit(body, durable, c)
+	over, err := d.w.Commit(body, c.ID, durable, c)
 	switch {
 	case !over:
 		d.pending = append(d.pending, c)

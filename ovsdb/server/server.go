@@ -32,6 +32,7 @@ import (
 	"sluice/ovsdb/db"
 	"sluice/ovsdb/storage"
 	"sluice/ovsdb/stream"
+	"sluice/ovsdb/unixctl"
 )
 
 var (
@@ -84,15 +85,19 @@ type Server struct {
 	inbox  []func() // +checklocks:mu
 	nodiff bool
 
-	dirty       bool // remotes must be looked at again
-	remoteError string
-	statusAt    int64
-	noCond      bool // monitor_cond is switched off
-	readOnly    bool
-	repl        *replication
-	nextTrigger uint64
-	worst       int // sessions at most
-	n           int // sessions
+	dirty           bool // remotes must be looked at again
+	remoteError     string
+	statusAt        int64
+	noCond          bool // monitor_cond is switched off
+	readOnly        bool
+	repl            *replication
+	replc           replConfig
+	onRoleChange    func()
+	ctl             *unixctl.Server
+	clusterCommands bool
+	nextTrigger     uint64
+	worst           int // sessions at most
+	n               int // sessions
 }
 
 // New makes a server without databases and remotes.
@@ -159,6 +164,7 @@ func (s *Server) Run(now int64) {
 	for _, d := range s.sortedDBs() {
 		d.collect()
 		d.runCompactor()
+		d.showIndex()
 		if d.relay != nil {
 			d.relay.run()
 		}

@@ -73,7 +73,26 @@ func (d *database) connected() bool {
 
 func (d *database) leader() bool { return d.relay == nil }
 
-func (d *database) describeCluster(set func(string, *data.Datum)) {}
+// showIndex keeps the log index of a clustered database in _Server up to date.
+func (d *database) showIndex() {
+	if d.model != clustered || d.w == nil {
+		return
+	}
+	if c := d.w.Cluster(); c != nil && c.Index != d.shownIndex {
+		d.srv.describe(d)
+	}
+}
+
+func (d *database) describeCluster(set func(string, *data.Datum)) {
+	if d.w == nil || d.w.Cluster() == nil {
+		return
+	}
+	c := d.w.Cluster()
+	set("cid", data.NewScalar(data.UUIDAtom(c.ClusterID)))
+	set("sid", data.NewScalar(data.UUIDAtom(c.ServerID)))
+	d.shownIndex = c.Index
+	set("index", data.NewScalar(data.IntAtom(c.Index)))
+}
 
 // AddDB opens a database file, or a relay given as relay:DB:REMOTES, and
 // serves it.
@@ -96,6 +115,7 @@ func (s *Server) AddDB(name string) *data.Error {
 	s.dbs[d.name] = d
 	s.dirty = true
 	s.describe(d)
+	s.registerCluster()
 	return nil
 }
 

@@ -180,14 +180,16 @@ func EncodeSnapshot(s *db.Snapshot, comment string, wall int64, o Options, write
 // Apply reads one record's content into a transaction and commits it to the
 // tables. With converting set, unknown tables and columns are passed over.
 func Apply(d *db.DB, text string, converting bool) (*db.Txn, *data.Error) {
-	return applyTo(d, json.NewParser(text), text, converting)
+	return applyNext(d, json.NewParser(text), converting)
 }
 
-func applyTo(d *db.DB, p *json.Parser, text string, converting bool) (*db.Txn, *data.Error) {
-	t := d.Begin()
+// applyNext is Apply for the value that comes next in p.
+func applyNext(d *db.DB, p *json.Parser, converting bool) (*db.Txn, *data.Error) {
 	if p.Peek() != '{' {
 		return nil, data.SyntaxErrorf(nil, "", "object expected")
 	}
+	t := d.Begin()
+	text := p.Rest()
 	diff, err := isDiff(text)
 	if err == nil {
 		err = p.Members(func(name string) error {
@@ -246,7 +248,7 @@ func applyMember(t *db.Txn, p *json.Parser, text, name string, diff, converting 
 		}
 		return nil
 	}
-	whole, _ := json.Parse(text)
+	whole, _ := json.NewParser(text).Value()
 	return data.SyntaxErrorf(&whole, "unknown table", "No table named %s.", name)
 }
 

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"crypto/sha1"
+
 	"sluice/ovsdb/data"
 	"sluice/ovsdb/db"
 	"sluice/ovsdb/json"
@@ -14,13 +16,31 @@ type Content struct {
 	Cluster *Cluster
 }
 
-// Load reads a file. It calls schema for the schema (again after a conversion)
-// and txn for each transaction, which has been applied to the tables that
-// tables answers. A bad record ends the reading with a warning, as what comes
-// before it is good; a file without a good schema is refused.
-func Load(l *Log, schema func(*data.Schema, string), txn func(*db.Txn, string), tables func() *db.DB) (Content, *data.Error) {
+// Loader is told what Load finds.
+type Loader struct {
+	// Schema gets the schema (again after a conversion) and the id of the
+	// state it begins with.
+	Schema func(s *data.Schema, id data.UUID)
+	// Txn gets each transaction, which has been applied, and its id.
+	Txn func(t *db.Txn, id data.UUID)
+	// Tables answers the tables to apply transactions to.
+	Tables func() *db.DB
+}
+
+// Chain makes a standalone transaction's id of the one before it and the text
+// that is in the file, so that reading the file again gives the same ids.
+func Chain(prev data.UUID, body string) data.UUID {
+	h := sha1.New()
+	h.Write(prev.Append(nil))
+	h.Write([]byte(body))
+	return data.UUIDFromBytes(h.Sum(nil))
+}
+
+// Load reads a file. A bad record ends the reading with a warning, as what
+// comes before it is good; a file without a good schema is refused.
+func Load(l *Log, to Loader) (Content, *data.Error) {
 	if l.magic == MagicCluster {
-		return loadCluster(l, schema, txn, tables)
+		return loadCluster(l, to)
 	}
 	var c Content
 	body, err := l.Next()
@@ -35,7 +55,8 @@ func Load(l *Log, schema func(*data.Schema, string), txn func(*db.Txn, string), 
 	if err != nil {
 		return c, err.Wrap("failed to parse \"%s\" as ovsdb schema", l.name)
 	}
-	schema(s, body)
+	id := Chain(data.UUID{}, body)
+	to.Schema(s, id)
 	for {
 		body, err := l.Next()
 		if err == nil && body == "" {
@@ -43,7 +64,7 @@ func Load(l *Log, schema func(*data.Schema, string), txn func(*db.Txn, string), 
 		}
 		var t *db.Txn
 		if err == nil {
-			t, err = Apply(tables(), body, false)
+			t, err = Apply(to.Tables(), body, false)
 			if err != nil {
 				l.Unread()
 			}
@@ -52,7 +73,8 @@ func Load(l *Log, schema func(*data.Schema, string), txn func(*db.Txn, string), 
 			fileLog.Warn("%s", err.Error())
 			break
 		}
-		txn(t, trimLF(body))
+		id = Chain(id, trimLF(body))
+		to.Txn(t, id)
 		c.Records++
 	}
 	l.EndRead()

@@ -51,12 +51,14 @@ type Writer struct {
 	end     int64    // +checklocks:mu the end of the last record known to be good
 	records int      // +checklocks:mu since the last compaction
 	based   int64    // +checklocks:mu size after it
+	shown   *Cluster // +checklocks:mu the state of the log while it was not busy
 	workers sync.WaitGroup
 }
 
 type job struct {
 	token   any
 	body    []byte
+	id      data.UUID
 	durable bool
 	kind    jobKind
 	compact *compaction
@@ -77,8 +79,10 @@ type compaction struct {
 	snap    *db.Snapshot
 	comment string
 	wall    int64
-	tail    int64 // where in the old file the records after the snapshot begin
-	copied  int64 // how far they have been copied
+	id      data.UUID // of contents that are not those of the log
+	base    base      // what the format says of the snapshot
+	tail    int64     // where in the old file the records after the snapshot begin
+	copied  int64     // how far they have been copied
 	out     *Log
 	err     *data.Error
 }
@@ -88,16 +92,28 @@ type compaction struct {
 func NewWriter(l *Log, c Content, o Options, notify func()) *Writer {
 	w := &Writer{opts: o, notify: notify, log: l, records: c.Records, based: l.off, end: l.off}
 	w.format = standalone{}
+	if c.Cluster != nil {
+		w.format = newClusterFormat(c.Cluster)
+		w.begin()
+	}
 	w.wake.L = &w.mu
 	w.workers.Add(1)
 	go w.run()
 	return w
 }
 
-// Commit appends a record with the given content. If done is set it is over,
+// begin writes what the format wants to say at the start.
+func (w *Writer) begin() {
+	if err := w.log.append(w.format.begin(nil)); err != nil {
+		log.Warn("%s", err.Error())
+	}
+	w.end = w.log.off
+}
+
+// Commit appends a record with the given content and transaction id. If done is set it is over,
 // with err; otherwise a Result with the token follows. An empty content is not
 // written, but waits for what was committed before it.
-func (w *Writer) Commit(body []byte, durable bool, token any) (done bool, err *data.Error) {
+func (w *Writer) Commit(body []byte, id data.UUID, durable bool, token any) (done bool, err *data.Error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	durable = len(body) > 0 && (durable || w.format.alwaysDurable())
@@ -105,14 +121,17 @@ func (w *Writer) Commit(body []byte, durable bool, token any) (done bool, err *d
 		return true, nil
 	}
 	if !durable && !w.busy && !w.failed && len(w.queue) == 0 && len(w.results) == 0 {
-		err = w.log.append(w.format.frame(nil, body))
-		if err == nil {
+		state := w.format.save()
+		err = w.log.append(w.format.frame(nil, body, id))
+		if err != nil {
+			w.format.restore(state)
+		} else {
 			w.records++
 			w.end = w.log.off
 		}
 		return true, err
 	}
-	w.queue = append(w.queue, job{token: token, body: body, durable: durable})
+	w.queue = append(w.queue, job{token: token, body: body, id: id, durable: durable})
 	w.wake.Signal()
 	return false, nil
 }
@@ -127,10 +146,19 @@ func (w *Writer) Busy() bool {
 // Compact replaces the file by one that holds only the snapshot, and what was
 // committed since; a Result with the token follows.
 func (w *Writer) Compact(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, token any) {
+	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall})
+}
+
+// Replace is Compact for contents that no committed record leads to, such as
+// those of a converted database; id is their transaction id.
+func (w *Writer) Replace(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, id data.UUID, token any) {
+	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall, id: id})
+}
+
+func (w *Writer) rebase(c *compaction) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := &compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall}
-	w.queue = append(w.queue, job{token: token, kind: jobMark, compact: c})
+	w.queue = append(w.queue, job{token: c.token, kind: jobMark, compact: c})
 	w.wake.Signal()
 }
 
@@ -228,7 +256,7 @@ func (w *Writer) commit(batch []job) {
 	state := w.format.save()
 	for i := range batch {
 		if len(batch[i].body) > 0 {
-			recs = w.format.frame(recs, batch[i].body)
+			recs = w.format.frame(recs, batch[i].body, batch[i].id)
 		}
 		durable = durable || batch[i].durable
 	}
@@ -258,6 +286,7 @@ func (w *Writer) commit(batch []job) {
 // mark notes where a compaction's snapshot ends in the file and starts it.
 func (w *Writer) mark(c *compaction) {
 	c.tail = w.log.off
+	c.base = w.format.mark(c.id)
 	c.copied = c.tail
 	from := w.log.f
 	w.workers.Add(1)
@@ -316,11 +345,18 @@ func (w *Writer) writeSnapshot(c *compaction) *data.Error {
 		return err
 	}
 	c.out = out
-	return writeBase(out, c, opts)
+	return c.base.write(out, c, opts)
 }
 
-// writeBase writes a standalone file's schema and snapshot.
-func writeBase(out *Log, c *compaction, opts Options) *data.Error {
+// base is the beginning of a new file.
+type base interface {
+	write(out *Log, c *compaction, opts Options) *data.Error
+}
+
+type standaloneBase struct{}
+
+// write writes the schema and the snapshot.
+func (standaloneBase) write(out *Log, c *compaction, opts Options) *data.Error {
 	schema := c.schema.JSON()
 	out.magic = MagicStandalone
 	if err := out.append(Frame(nil, out.magic, schema.Append(nil))); err != nil {
@@ -408,15 +444,26 @@ func (w *Writer) swap(c *compaction) {
 
 // format is how records stand in the file.
 type format interface {
-	frame(dst, body []byte) []byte
+	// frame appends a transaction's record.
+	frame(dst, body []byte, id data.UUID) []byte
+	// begin appends what is to be written when the file has been opened.
+	begin(dst []byte) []byte
+	// mark describes the state so far, for the beginning of a new file. An id
+	// is that of other contents, which make one more step.
+	mark(id data.UUID) base
 	alwaysDurable() bool
+	// save and restore undo frame.
 	save() any
 	restore(any)
 }
 
 type standalone struct{}
 
-func (standalone) frame(dst, body []byte) []byte { return Frame(dst, MagicStandalone, body) }
-func (standalone) alwaysDurable() bool           { return false }
-func (standalone) save() any                     { return nil }
-func (standalone) restore(any)                   {}
+func (standalone) frame(dst, body []byte, _ data.UUID) []byte {
+	return Frame(dst, MagicStandalone, body)
+}
+func (standalone) begin(dst []byte) []byte { return dst }
+func (standalone) mark(data.UUID) base     { return standaloneBase{} }
+func (standalone) alwaysDurable() bool     { return false }
+func (standalone) save() any               { return nil }
+func (standalone) restore(any)             {}
