@@ -129,11 +129,6 @@ func (m *FlowStats) entry(e *encoder, r Raw) {
 	default:
 		m.entry11(e, r)
 	}
-	// A flow that does not fit any message is left out, as in stock.
-	if len(e.b)-start > MaxLen-rawTable[r].headerLen(e.v) {
-		e.b = e.b[:start]
-		return
-	}
 	e.put16(start, uint16(len(e.b)-start))
 }
 
