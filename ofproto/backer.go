@@ -17,7 +17,6 @@ import (
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 	"sluice/ofproto/maclearn"
-	"sluice/ofproto/ofp"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/upcall"
 	"sluice/ofproto/xlate"
@@ -300,12 +299,4 @@ func (b *Backer) MeterDel(id uint32) error {
 	delete(b.meters, id)
 	_, err := b.dp.MeterDel(id)
 	return err
-}
-
-// CTFlush implements Datapath.
-func (b *Backer) CTFlush(f *ofp.CTFlush) error {
-	if c, ok := b.dp.(interface{ CTFlush(*ofp.CTFlush) error }); ok {
-		return c.CTFlush(f)
-	}
-	return unix.EOPNOTSUPP
 }

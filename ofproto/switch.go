@@ -43,6 +43,7 @@ type Switch struct {
 	dec   ofp.Context     // kept, since it makes actions in chunks
 
 	dumpSeq    uint64 // of the datapath, when flows were last expired
+	version    uint64 // of the tables, when the datapath was last told of changes
 	evictTimer int64  // when eviction priorities are computed anew
 	hadRelease bool
 
@@ -210,6 +211,11 @@ func (sw *Switch) Run(now int64) {
 	sw.flushPacketIns()
 	sw.expire(now)
 	sw.pollPorts(now)
+	// Translation learns flows, which changes what other packets do.
+	if v := sw.Tables.Version(); v != sw.version {
+		sw.version = v
+		sw.dp.FlowsChanged(sw)
+	}
 	sw.processEvents()
 	sw.conns.Run(now)
 	sw.processEvents()

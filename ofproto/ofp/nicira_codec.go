@@ -255,8 +255,20 @@ func decodeCTAddr(p property, a *flow.IPv6, l3 *uint16) error {
 	return nil
 }
 
+// Text describes what is flushed, the zone apart, as logs do.
+func (m *CTFlush) Text() string {
+	var p printer
+	m.tuples(&p)
+	return string(p.b)
+}
+
 func (m *CTFlush) format(p *printer) {
-	p.f(" zone=%d '", m.Zone)
+	p.f(" zone=%d ", m.Zone)
+	m.tuples(p)
+}
+
+func (m *CTFlush) tuples(p *printer) {
+	p.byte('\'')
 	p.ctTuple(&m.Original, m.IPProto, m.L3Type)
 	p.f(",ct_nw_proto=%d' '", m.IPProto)
 	p.ctTuple(&m.Reply, m.IPProto, m.L3Type)

@@ -1,6 +1,10 @@
 package ofp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"sluice/internal/vlog"
+)
 
 // Entry is one element of a multipart message: *FlowStats, *AggregateReply,
 // *TableStats, *TableFeatures, *TableDesc, *Port (descriptions), *PortStats,
@@ -52,14 +56,24 @@ func newBuilder(r Raw, v Version, p Protocol, xid uint32) *ReplyBuilder {
 	return b
 }
 
-// Add appends an entry.
+// Add appends an entry.  One that does not fit any message is left out.
 func (b *ReplyBuilder) Add(x Entry) {
 	start := len(b.enc.b)
 	x.entry(&b.enc, b.raw)
-	if len(b.enc.b) > MaxLen {
+	switch {
+	case len(b.enc.b) <= MaxLen:
+	case b.prefix+len(b.enc.b)-start > MaxLen:
+		b.enc.b = b.enc.b[:start]
+		flowLog.WarnRL(rlFlow, "Flow exceeded the maximum flow statistics reply size and was excluded from the response set")
+	default:
 		b.split(start)
 	}
 }
+
+var (
+	flowLog = vlog.New("ofp_flow")
+	rlFlow  = vlog.NewLimiter(1, 5)
+)
 
 // split ends the part before the entry at start, which begins the next part.
 func (b *ReplyBuilder) split(start int) {
