@@ -4,13 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/ofp/oferr"
 )
 
 // Context is what decoding depends on beside the message: the state of its
 // connection and of the switch.  The zero Context decodes as a tool would that
-// knows neither.
+// knows neither.  A connection keeps one, which makes decoding cheaper; it serves
+// one goroutine at a time and must not be copied.
 type Context struct {
 	// Protocol of the connection; 0: the default of the message's version, with
 	// table ids in flow_mods.
@@ -25,6 +27,8 @@ type Context struct {
 
 	// loose accepts unknown properties and fields, as controllers and printing do.
 	loose bool
+
+	actions action.Decoder
 }
 
 // Decode decodes a whole message.  An error is the oferr.Code to answer with.
