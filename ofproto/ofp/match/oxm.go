@@ -38,8 +38,9 @@ func (m *Match) Decode(p []byte, o Options, cookie *Cookie) error {
 	if cookie != nil {
 		*cookie = Cookie{}
 	}
+	var v, mask field.Value // here, so that they are cleared once
 	for b := p; len(b) > 0; {
-		n, err := m.decodeEntry(b, &o, cookie)
+		n, err := m.decodeEntry(b, &o, cookie, &v, &mask)
 		if err == oferr.OFPBMC_BAD_FIELD && o.Loose && n > 0 {
 			err = nil
 		}
@@ -57,9 +58,8 @@ func (m *Match) Decode(p []byte, o Options, cookie *Cookie) error {
 	return nil
 }
 
-func (m *Match) decodeEntry(b []byte, o *Options, cookie *Cookie) (int, error) {
-	var v, mask field.Value
-	e, n, err := field.PullEntry(b, o.Tun, false, cookie != nil, &v, &mask)
+func (m *Match) decodeEntry(b []byte, o *Options, cookie *Cookie, v, mask *field.Value) (int, error) {
+	e, n, err := field.PullEntry(b, o.Tun, false, cookie != nil, v, mask)
 	if err != nil {
 		return n, err
 	}
@@ -72,10 +72,10 @@ func (m *Match) decodeEntry(b []byte, o *Options, cookie *Cookie) (int, error) {
 	}
 	f := field.Get(e.ID)
 	switch {
-	case !f.MaskValid(&mask):
+	case !f.MaskValid(mask):
 		nxLog.DbgRL(nxRL, "bad mask for field %s", f.Name)
 		return 0, oferr.OFPBMC_BAD_MASK
-	case !f.ValueValid(&v):
+	case !f.ValueValid(v):
 		nxLog.DbgRL(nxRL, "bad value for field %s", f.Name)
 		return 0, oferr.OFPBMC_BAD_VALUE
 	case !o.Loose && !m.PrereqsOK(e.ID):
@@ -85,7 +85,7 @@ func (m *Match) decodeEntry(b []byte, o *Options, cookie *Cookie) (int, error) {
 	case o.PipelineOnly && !e.ID.IsPipeline():
 		return 0, oferr.OFPBRC_PIPELINE_FIELDS_ONLY
 	}
-	if _, err := m.Set(e.ID, &v, &mask); err != nil {
+	if _, err := m.Set(e.ID, v, mask); err != nil {
 		nxLog.DbgRL(nxRL, "error parsing OXM within match (%v)", err)
 		return 0, oferr.OFPBMC_BAD_VALUE
 	}
@@ -181,6 +181,7 @@ type encoder struct {
 	ver ofver.Version
 	// ethernet is set once a field says that packets are Ethernet.
 	ethernet bool
+	v, mask  field.Value // of the field at hand
 }
 
 // field appends field id if any of its bits is matched; with the mask if not all
@@ -190,9 +191,8 @@ func (e *encoder) field(ids ...field.ID) {
 		if field.IsWild(&e.m.Mask, id) {
 			continue
 		}
-		var v, mask field.Value
-		e.m.Get(id, &v, &mask)
-		e.put(id, &v, &mask)
+		e.m.Get(id, &e.v, &e.mask)
+		e.put(id, &e.v, &e.mask)
 	}
 }
 
@@ -200,9 +200,8 @@ func (e *encoder) field(ids ...field.ID) {
 func (e *encoder) exact(ids ...field.ID) {
 	for _, id := range ids {
 		if !field.IsWild(&e.m.Mask, id) {
-			var v field.Value
-			field.Read(&e.m.Flow, id, nil, &v)
-			e.put(id, &v, nil)
+			field.Read(&e.m.Flow, id, nil, &e.v)
+			e.put(id, &e.v, nil)
 		}
 	}
 }
@@ -223,6 +222,7 @@ func (m *Match) AppendEntries(b []byte, ver ofver.Version, cookie Cookie) []byte
 	if m.Mask.PacketType != 0 && !m.HasDefaultPacketType() {
 		e.field(field.PacketType)
 	}
+	w := &m.Mask
 	e.field(field.DPHash)
 	e.exact(field.RecircID, field.ConjID)
 	if ver != 0 {
@@ -233,8 +233,17 @@ func (m *Match) AppendEntries(b []byte, ver ofver.Version, cookie Cookie) []byte
 	e.exact(field.ActsetOutput)
 	e.l2()
 	e.l3()
-	e.tunnel()
-	e.nshAndRegs()
+	// Most matches have none of the following.
+	if w.Tunnel != (flow.Tunnel{}) {
+		e.tunnel()
+	}
+	if w.NSH != (flow.NSH{}) {
+		e.field(field.NSHFlags, field.NSHTTL, field.NSHMDType, field.NSHNP, field.NSHSPI, field.NSHSI,
+			field.NSHC1, field.NSHC2, field.NSHC3, field.NSHC4)
+	}
+	if w.Regs != [flow.NRegs]uint32{} {
+		e.regs()
+	}
 	e.field(field.PktMark, field.CTState, field.CTZone, field.CTMark, field.CTLabel,
 		field.CTNwSrc, field.CTIPv6Src, field.CTNwDst, field.CTIPv6Dst)
 	if m.Flow.CTNwProto != 0 {
@@ -398,9 +407,7 @@ func (m *Match) eachTunMetadata(f func(id field.ID, value, mask []byte, masked, 
 	}
 }
 
-func (e *encoder) nshAndRegs() {
-	e.field(field.NSHFlags, field.NSHTTL, field.NSHMDType, field.NSHNP, field.NSHSPI, field.NSHSI,
-		field.NSHC1, field.NSHC2, field.NSHC3, field.NSHC4)
+func (e *encoder) regs() {
 	if e.ver < ofver.OF15 {
 		for id := field.Reg0; id <= field.Reg15; id++ {
 			e.field(id)

@@ -192,3 +192,23 @@ func BenchmarkMini(b *testing.B) {
 		z.Expand(&sink)
 	}
 }
+
+func BenchmarkEncodeMini(b *testing.B) {
+	m, _, _ := Parse("tcp,in_port=1,nw_src=1.2.3.4,nw_dst=5.6.7.0/24,tp_dst=80", nil)
+	z := m.Mini()
+	buf := make([]byte, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		z.Expand(&sink)
+		buf = sink.AppendOXM(buf[:0], ofver.OF13)
+	}
+}
+
+func BenchmarkText(b *testing.B) {
+	m, _, _ := Parse("tcp,in_port=1,nw_src=1.2.3.4,nw_dst=5.6.7.0/24,tp_dst=80", nil)
+	buf := make([]byte, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = m.AppendText(buf[:0], nil, DefaultPriority)
+	}
+}
