@@ -122,9 +122,10 @@ func (p *Pool) AllocUnique(s *State) uint32 {
 
 func (p *Pool) insert(s *State, h uint64) *node {
 	for p.next == 0 || p.byID[p.next] != nil {
-		if p.next++; p.next == 0 {
-			p.next = staticIDs + 1
+		if p.next == 0 {
+			p.next = staticIDs
 		}
+		p.next++
 	}
 	n := &node{id: p.next, hash: h, refs: 1, state: s}
 	p.next++

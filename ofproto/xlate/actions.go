@@ -396,7 +396,7 @@ func (ctx *context) runActionSet() {
 	if len(ctx.actionSet) == 0 {
 		return
 	}
-	l := executeActionSet(ctx.actionSet, nil)
+	l := action.AppendSet(nil, ctx.actionSet)
 	ctx.actionSet = ctx.actionSet[:0]
 	if len(l) == 0 {
 		return

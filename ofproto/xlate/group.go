@@ -55,7 +55,7 @@ func (ctx *context) groupBucket(b *ofp.Bucket, last bool) {
 	}
 	oldFlow, oldMPLS := ctx.flow, ctx.wasMPLS
 	ctx.depth++
-	ctx.doActions(executeActionSet(b.Actions, nil), last, true)
+	ctx.doActions(action.AppendSet(nil, b.Actions), last, true)
 	ctx.depth--
 	if ctx.freezing {
 		ctx.finishFreezing()

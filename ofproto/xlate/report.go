@@ -147,7 +147,7 @@ func (ctx *context) reportActionSet(verb string) {
 	if ctx.trace == nil {
 		return
 	}
-	if l := executeActionSet(ctx.actionSet, nil); len(l) > 0 {
+	if l := action.AppendSet(nil, ctx.actionSet); len(l) > 0 {
 		ctx.report(NodeDetail, "action set "+verb+": "+actionsText(l, nil))
 	} else {
 		ctx.report(NodeDetail, "action set "+verb+" empty")

@@ -46,12 +46,7 @@ func matchText(m *match.Match, ports field.PortMap) string {
 }
 
 func actionsText(l action.List, ports field.PortMap) string {
-	if t, ok := any(l).(interface {
-		AppendText(b []byte, ports field.PortMap, tables field.TableMap) []byte
-	}); ok {
-		return string(t.AppendText(nil, ports, nil))
-	}
-	return ""
+	return string(l.AppendText(nil, ports, nil))
 }
 
 func flowText(f *flow.Flow) string { return string(FlowText(nil, f, nil)) }

@@ -25,6 +25,7 @@ import (
 	"sluice/netdev/system"
 	"sluice/netdev/tap"
 	"sluice/netdev/vport"
+	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/stream"
 	"sluice/schema/vswitch"
@@ -120,6 +121,7 @@ func (s *Switch) registerDevices() {
 	vport.RegisterPatch()
 	if s.opts.Dummy {
 		dummy.Enable(s.opts.DummyLevel)
+		action.AllowDebug()
 	}
 	vport.RegisterTunnels()
 }

@@ -47,6 +47,11 @@ var ofprotoCommands = []command{
 			text, err := ofproto.Trace(backers(env), r.Args, env.Now())
 			reply(r, text, err)
 		}},
+	{"ofproto/trace-packet-out", "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] actions",
+		2, unixctl.AnyArgs, func(env *Env, r *unixctl.Request) {
+			text, err := ofproto.TracePacketOut(backers(env), r.Args, env.Now())
+			reply(r, text, err)
+		}},
 }
 
 func backers(env *Env) []*ofproto.Backer {
