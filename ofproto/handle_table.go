@@ -29,7 +29,7 @@ func (sw *Switch) tableFeatures(id uint8) ofp.TableFeatures {
 	t := sw.Tables.Table(id)
 	f := ofp.TableFeatures{
 		TableID: id, Name: t.Name(), MetadataMatch: ^uint64(0), MetadataWrite: ^uint64(0),
-		MaxEntries: maxEntries, HasProperties: true, Miss: t.Miss(), Eviction: 1, VacancyEvents: 1,
+		MaxEntries: maxEntries, HasProperties: true, Miss: t.Miss(), // eviction and vacancy events stay unsaid, as in stock
 		Match: ofp.FieldSet(field.WireMatchable()), Mask: ofp.FieldSet(field.WireMaskable()),
 	}
 	if _, limit := t.Limits(); limit < maxEntries {
