@@ -3,6 +3,7 @@ package ofproto
 import (
 	"sync"
 
+	"sluice/dpif/flow"
 	"sluice/internal/coverage"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
@@ -76,6 +77,7 @@ func New(dp Datapath, cfg SwitchConfig, env Env, now int64) (*Switch, error) {
 	sw.conns.Handle = sw.handle
 	sw.conns.Flush = sw.flush
 	sw.conns.Tun = sw.TunTable
+	sw.conns.InBand.Local = sw.localMAC
 	sw.Tables.OnEvent = sw.wake
 	if err := dp.SwitchAdd(sw); err != nil {
 		return nil, err
@@ -116,6 +118,10 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 		sw.applyTable(id)
 	}
 	sw.conns.SetSnoops(cfg.Snoops)
+	sw.conns.InBand.Queue, sw.conns.InBand.Managers = cfg.InBandQueue, nil
+	if !cfg.DisableInBand {
+		sw.conns.InBand.Managers = cfg.InBandManagers
+	}
 	sw.conns.Configure(sw.controllers(), cfg.FailMode == FailStandalone)
 	sw.processEvents()
 	sw.dp.Configured(sw)
@@ -150,6 +156,19 @@ func (sw *Switch) controllers() []connmgr.Config {
 	}
 	return out
 }
+
+// localMAC returns the address of the bridge's own port.
+func (sw *Switch) localMAC() (flow.MAC, bool) {
+	p := sw.ports.byNumber[LocalPort]
+	if p == nil {
+		return flow.MAC{}, false
+	}
+	return p.Desc.HWAddr, true
+}
+
+// HasInBand reports whether in-band control is at work; DHCP answers must reach the
+// local port then.
+func (sw *Switch) HasInBand() bool { return sw.conns.HasInBand() }
 
 func probeSeconds(ms int) int {
 	if ms < 0 {

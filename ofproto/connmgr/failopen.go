@@ -150,6 +150,7 @@ func (m *Manager) failOpenRecover() {
 // Flushed puts the flows back that the switch itself needs, after the tables were
 // emptied.
 func (m *Manager) Flushed() {
+	m.inBand.next = m.now
 	if fo := m.failOpen; fo != nil {
 		fo.active = m.failureSeconds() >= m.failOpenAfter()
 		if fo.active {

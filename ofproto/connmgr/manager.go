@@ -63,6 +63,8 @@ type Manager struct {
 	Tables *table.Set
 	// Tun returns the mapping of tun_metadata fields, for matches that are sent.
 	Tun func() *field.TunTable
+	// InBand is for in-band control; its Local must be set.
+	InBand InBand
 	// BundleIdleSec is how long a bundle may lie idle; 0: 10 s.
 	BundleIdleSec int
 
@@ -79,6 +81,7 @@ type Manager struct {
 
 	standalone bool // fail mode
 	failOpen   *failOpen
+	inBand     inBand
 	changes    uint64 // numbers the changes of rules, for flow monitors
 	wantMiss   bool
 }
@@ -124,6 +127,7 @@ func (m *Manager) sorted() []*service {
 // Run does a turn.
 func (m *Manager) Run(now int64) {
 	m.now = now
+	m.runInBand()
 	for _, c := range slices.Clone(m.conns) {
 		c.run(now)
 	}
@@ -160,6 +164,9 @@ func (m *Manager) Wait(s *poll.Set) {
 	}
 	for _, l := range m.snoops {
 		l.Wait(s)
+	}
+	if len(m.inBand.rules) > 0 || m.HasInBand() {
+		s.Timer(m.inBand.next)
 	}
 	if m.failOpen != nil && m.failOpen.nextBogus != math.MaxInt64 {
 		s.Timer(m.failOpen.nextBogus)
@@ -214,6 +221,7 @@ func (m *Manager) Configure(controllers []Config, standalone bool) {
 	modeChanged := m.standalone != standalone
 	m.standalone = standalone
 	m.updateFailOpen()
+	m.inBand.next = m.now
 	if had != m.HasControllers() || modeChanged && !m.HasControllers() {
 		m.Flush()
 	}

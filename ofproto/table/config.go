@@ -188,7 +188,7 @@ func (t *Table) Limits() (nFlows int, maxFlows uint32) { return t.nFlows, t.maxF
 func (t *Table) Hidden() bool { return t.hidden }
 
 // NVisible returns how many rules of the table controllers can see.
-func (t *Table) NVisible() int { return t.nFlows }
+func (t *Table) NVisible() int { return t.nFlows - t.nHidden }
 
 // addInternal makes the switch's own rules.
 func (s *Set) addInternal(now int64) {

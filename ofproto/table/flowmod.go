@@ -200,7 +200,7 @@ func (m *FlowMod) startDelete(s *Set) error {
 func (m *FlowMod) replaceStart(s *Set, old, r *Rule) {
 	t := s.tables[r.TableID]
 	if old == nil {
-		t.nFlows++
+		t.count(r, +1)
 	} else {
 		if !old.evicted {
 			if m.command != ofp.FlowAdd {
@@ -230,7 +230,7 @@ func (m *FlowMod) revert(s *Set) {
 		t.cls.Remove(&r.Rule)
 		s.unlink(r)
 		if i >= len(m.old) {
-			t.nFlows--
+			t.count(r, -1)
 			continue
 		}
 		old := m.old[i]
@@ -315,10 +315,18 @@ func (s *Set) removed(r *Rule, reason ofp.FlowReason) {
 	}
 }
 
+// count adds n to the table's number of flows of r's kind.
+func (t *Table) count(r *Rule, n int) {
+	t.nFlows += n
+	if r.IsHidden() {
+		t.nHidden += n
+	}
+}
+
 // deleteStart hides rules from version on.
 func (s *Set) deleteStart(rules []*Rule, version uint64) {
 	for _, r := range rules {
-		s.tables[r.TableID].nFlows--
+		s.tables[r.TableID].count(r, -1)
 		r.RemoveIn(version)
 		s.unlink(r)
 	}
@@ -328,7 +336,7 @@ func (s *Set) deleteRevert(rules []*Rule) {
 	for i := len(rules) - 1; i >= 0; i-- {
 		r := rules[i]
 		s.link(r)
-		s.tables[r.TableID].nFlows++
+		s.tables[r.TableID].count(r, +1)
 		r.Restore()
 	}
 }

@@ -89,11 +89,15 @@ func (s *Set) Refresh(r *Rule, limit uint32, now int64) (*Rule, error) {
 }
 
 // AddFlow adds a flow of the switch's own to table 0, of any priority (beyond 0xffff
-// controllers do not see it).  An identical one is replaced.
+// controllers do not see it).  One that is there with these actions stays.
 func (s *Set) AddFlow(m *match.Match, priority int, l action.List, now int64) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	if err := s.applyLocked(ownFlow(m, priority, l, ofp.FlowAdd, now), Requester{}); err != nil {
+	fm := ownFlow(m, priority, l, ofp.FlowAdd, now)
+	if cr := s.tables[0].cls.Exact(&fm.temp.Rule, versionMax); cr != nil && equalActions(fromClassifier(cr).Actions, l) {
+		return
+	}
+	if err := s.applyLocked(fm, Requester{}); err != nil {
 		log.ErrRL(rl, "failed to add internal flow: %v", err)
 	}
 }

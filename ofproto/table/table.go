@@ -32,7 +32,8 @@ type Table struct {
 	nameLevel int // who named it: 0 nobody, 1 OpenFlow, 2 the database
 	hidden    bool
 	readonly  bool
-	nFlows    int // those that count against maxFlows
+	nFlows    int // all that are not going to be removed
+	nHidden   int // of these, those that controllers do not see
 	maxFlows  uint32
 
 	eviction uint8         // who wants it: evictOpenFlow, evictClient
