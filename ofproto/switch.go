@@ -261,7 +261,7 @@ func (sw *Switch) Wait(s *poll.Set) {
 	sw.conns.Wait(s)
 	sw.pins.event.Wait(s)
 	for _, p := range sw.ports.sorted {
-		if p.Dev.ChangeSeq() != p.changeSeq || p.MayEnable != p.enabled {
+		if p.Dev.ChangeSeq() != p.changeSeq || (p.MayEnable && p.Dev.Carrier()) != p.enabled {
 			s.Immediate()
 			break
 		}
