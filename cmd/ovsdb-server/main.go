@@ -13,6 +13,10 @@ import (
 	"sluice/ovsdb/stream"
 )
 
+// settleMs is for how long, in ms, relays may keep the program from calling
+// itself ready.
+const settleMs = 1000
+
 func main() {
 	d := daemon.New(os.Args)
 	o := options{d: d}
@@ -28,14 +32,19 @@ func main() {
 	o.open(s)
 	d.Listen()
 	child := o.startChild()
-	d.Complete()
 	o.register(s)
 
 	var set poll.Set
+	settle := d.Clock.Now() + settleMs
 	for !d.Exiting() {
 		now := d.Clock.Now()
 		d.Run(now)
 		s.Run(now)
+		if now >= settle || s.Settled() {
+			d.Complete()
+		} else {
+			set.Timer(settle)
+		}
 		if child != nil && child.over() {
 			d.Exit()
 		}

@@ -268,8 +268,10 @@ func (s *Server) MemoryUsage() map[string]int {
 		cells, atoms := d.d.Counts()
 		u["cells"] += cells
 		u["atoms"] += atoms
-		u["txn-history"] += d.hist.Len()
-		u["txn-history-atoms"] += d.hist.Atoms()
+		if d != s.serverDB {
+			u["txn-history"] += d.hist.Len()
+			u["txn-history-atoms"] += d.hist.Atoms()
+		}
 		u["monitors"] += d.reg.Len()
 		u["n-weak-refs"] += d.d.WeakRefs()
 	}

@@ -54,6 +54,7 @@ type relayClient struct {
 	schema  *data.Schema
 	lastUp  int64
 	wasUp   bool
+	failed  bool // there was a failure since the start
 	queue   []*trigger          // to be sent
 	sent    map[string]*trigger // sent, by request id
 }
@@ -76,6 +77,18 @@ func (r *relayClient) close() {
 // connected tells what _Server is to say.
 func (r *relayClient) connected() bool {
 	return r.state == relayFollowing || r.lastUp > 0 && r.d.srv.now-r.lastUp < relayGrace
+}
+
+// Settled tells whether every relay has got its contents, or has failed to: a
+// program that starts several servers in a row may take it that each is ready
+// when the next one starts.
+func (s *Server) Settled() bool {
+	for _, d := range s.dbs {
+		if r := d.relay; r != nil && r.state != relayFollowing && !r.failed {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *relayClient) wait(p *poll.Set) {
@@ -108,6 +121,9 @@ func (r *relayClient) run() {
 		r.lastUp = s.now
 		r.sendQueue()
 	}
+	if !r.js.Connected() && r.js.LastErr() != nil {
+		r.failed = true
+	}
 	if up := r.connected(); up != r.wasUp {
 		r.wasUp = up
 		s.describe(r.d)
@@ -136,6 +152,7 @@ func (r *relayClient) askSchema() {
 // retry drops the connection, to try the next source after a pause.
 func (r *relayClient) retry(format string, args ...any) {
 	relayLog.WarnRL(relayRL, "%s: %s", r.js.Name(), fmt.Sprintf(format, args...))
+	r.failed = true
 	r.state = relayDown
 	r.js.ForceReconnect(r.d.srv.now)
 }
