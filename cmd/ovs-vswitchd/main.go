@@ -14,6 +14,7 @@ import (
 
 func main() {
 	d := daemon.New(os.Args)
+	d.AccessDevices = true
 	var o vswitchd.Options
 	d.Usage = func() string { return usage(d) }
 	rest := d.Parse(append(o.Option(), d.MlockallOption())...)

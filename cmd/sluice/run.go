@@ -22,6 +22,7 @@ import (
 // ovs-ofctl and ovs-appctl find them where they look.
 func run(args []string) {
 	d := daemon.NewAs("ovs-vswitchd", args)
+	d.AccessDevices = true
 	var o vswitchd.Options
 	var remotes []string
 	d.Usage = func() string { return runUsage(d) }

@@ -69,6 +69,8 @@ type Daemon struct {
 	Ctl *unixctl.Server
 	// TLS is what the options say of TLS; main hands it to stream.Options.
 	TLS *stream.TLS
+	// AccessDevices keeps, under --user, what work on network devices needs.
+	AccessDevices bool
 	// Usage returns the text of --help.
 	Usage func() string
 	// VersionExtra is appended to the output of --version.

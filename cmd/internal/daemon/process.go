@@ -55,7 +55,11 @@ func (d *Daemon) beDaemon() {
 		if err := d.Log.Chown(d.user.uid, d.user.gid); err != nil {
 			d.Fatal("%s", err)
 		}
-		if err := d.user.become(); err != nil {
+		caps := baseCaps
+		if d.AccessDevices {
+			caps |= deviceCaps
+		}
+		if err := d.user.become(caps); err != nil {
 			d.Fatal("%s", err)
 		}
 	}

@@ -57,18 +57,27 @@ func lookupUser(spec string) (*user, error) {
 	return out, nil
 }
 
-// kept are the capabilities that the daemon keeps: to lock memory, to use low
-// ports, and to work on network devices.
-var kept = uint64(1<<unix.CAP_IPC_LOCK | 1<<unix.CAP_NET_BIND_SERVICE |
-	1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_BROADCAST)
+// The capabilities that the daemon keeps: to lock memory and to use low ports,
+// and for the switch to work on network devices and to load BPF programs.
+const (
+	baseCaps   = uint64(1<<unix.CAP_IPC_LOCK | 1<<unix.CAP_NET_BIND_SERVICE)
+	deviceCaps = uint64(1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_BROADCAST | 1<<unix.CAP_BPF)
+)
 
-// become changes all threads of the process to the user.
-func (u *user) become() error {
+// become changes all threads of the process to the user, with these
+// capabilities. It needs a program without cgo.
+func (u *user) become(caps uint64) error {
 	failed := func(err error) error {
 		return fmt.Errorf("fail to switch to user and group %d:%d (%s), aborting", u.uid, u.gid, errno.Text(err))
 	}
 	if _, _, no := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0); no != 0 {
 		return failed(no)
+	}
+	for c := uintptr(0); ; c++ {
+		// What is not in the bounding set cannot come back by executing a file.
+		if _, _, no := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); no != 0 {
+			break
+		}
 	}
 	if err := syscall.Setgroups(nil); err != nil {
 		return failed(err)
@@ -79,7 +88,7 @@ func (u *user) become() error {
 	if err := syscall.Setuid(u.uid); err != nil {
 		return failed(err)
 	}
-	if err := setCapabilities(kept); err != nil {
+	if err := setCapabilities(caps); err != nil {
 		return failed(err)
 	}
 	return nil
