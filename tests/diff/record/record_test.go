@@ -40,7 +40,7 @@ func TestRecord(t *testing.T) {
 	if !*record {
 		t.Skip("the corpus is recorded with -record only")
 	}
-	sw := startSwitch(t)
+	sw := startSwitch(t, "ovs-vswitchd")
 	for v := ofp.OF10; v <= ofp.OF15; v++ {
 		out := corpus{sw: sw}
 		sw.reset(t)
@@ -83,13 +83,14 @@ func (c *corpus) add(t *testing.T, line string) {
 	c.text.WriteString("====\n")
 }
 
-// stockSwitch is a stock database and switch on dummy devices.
+// stockSwitch is a stock database and a switch on dummy devices.
 type stockSwitch struct {
 	dir string
 	env []string
 }
 
-func startSwitch(t *testing.T) *stockSwitch {
+// startSwitch starts a stock database and vswitchd, which is stock's or ours.
+func startSwitch(t *testing.T, vswitchd string) *stockSwitch {
 	dir, err := os.MkdirTemp("", "ofprec")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +101,7 @@ func startSwitch(t *testing.T) *stockSwitch {
 	s.daemon(t, "ovsdb-server", "--no-chdir", "--remote=punix:"+dir+"/db.sock", "--unixctl="+dir+"/db.ctl", dir+"/conf.db")
 	waitFor(t, dir+"/db.sock")
 	s.vsctl(t, "--no-wait", "init")
-	s.daemon(t, "ovs-vswitchd", "--no-chdir", "--enable-dummy=override", "--disable-system", "--disable-system-route",
+	s.daemon(t, vswitchd, "--no-chdir", "--enable-dummy=override", "--disable-system", "--disable-system-route",
 		"--unixctl="+dir+"/vs.ctl", "unix:"+dir+"/db.sock")
 	waitFor(t, dir+"/vs.ctl")
 	return s
@@ -260,12 +261,19 @@ func (p *proxy) saw(want ofp.Type) bool {
 	return false
 }
 
-// flush writes what one command exchanged.
-func (p *proxy) flush(t *testing.T, out *corpus, title string) {
+// take returns the lines that one command exchanged.
+func (p *proxy) take() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	lines := p.lines
+	p.lines, p.types = nil, nil
+	return lines
+}
+
+// flush writes what one command exchanged, but for what was written before.
+func (p *proxy) flush(t *testing.T, out *corpus, title string) {
 	fmt.Fprintf(&out.messages, "# %s\n", title)
-	for _, line := range p.lines {
+	for _, line := range p.take() {
 		const lenAt, xidAt, xidEnd = 2 + 4, 2 + 8, 2 + 16
 		key := line[:xidAt] + line[xidEnd:]
 		if len(line) > bigLine {
@@ -276,7 +284,6 @@ func (p *proxy) flush(t *testing.T, out *corpus, title string) {
 			out.add(t, line)
 		}
 	}
-	p.lines, p.types = nil, nil
 }
 
 func ofctlArgs(v ofp.Version, p *proxy, c command) []string {
@@ -285,8 +292,14 @@ func ofctlArgs(v ofp.Version, p *proxy, c command) []string {
 	return append(args, c.args...)
 }
 
-// run runs one command.  One that the version cannot do may fail.
+// run runs and records one command.
 func (p *proxy) run(t *testing.T, sw *stockSwitch, out *corpus, v ofp.Version, c command) {
+	p.exec(t, sw, v, c)
+	p.flush(t, out, c.String())
+}
+
+// exec runs one command.  One that the version cannot do may fail.
+func (p *proxy) exec(t *testing.T, sw *stockSwitch, v ofp.Version, c command) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	cmd := sw.command(ctx, "ovs-ofctl", ofctlArgs(v, p, c)...)
@@ -296,11 +309,10 @@ func (p *proxy) run(t *testing.T, sw *stockSwitch, out *corpus, v ofp.Version, c
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%v: %v", c, err)
 	}
-	if err != nil {
+	if err != nil && *record {
 		t.Logf("%v %v: %s", v, c, bytes.TrimSpace(text))
 	}
 	p.conns.Wait()
-	p.flush(t, out, c.String())
 }
 
 // monitor records asynchronous messages: packet-ins in every format, flow removed,
