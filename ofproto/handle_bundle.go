@@ -9,17 +9,30 @@ import (
 
 // This file has bundles: messages that are checked and done together.
 
-// bundleEntry is a message in a bundle; one of the pointers is set.
+// bundleEntry is a message in a bundle; one of the pointers is set.  Bundles can have
+// many, so the decoded message is kept only where it is small.
 type bundleEntry struct {
-	raw  []byte // the bundle add message, which errors quote
-	req  *request
-	flow *table.FlowMod
-	fm   *ofp.FlowMod
-	grp  *table.GroupMod
+	raw     []byte // the bundle add message, which errors quote
+	xid     uint32 // of the message inside
+	command uint8  // of a flow_mod
+	flow    *table.FlowMod
+	grp     *table.GroupMod
+	port    *bundlePort
+	out     *bundleOut
+}
+
+type bundlePort struct {
 	pm   *ofp.PortMod
 	port *Port
-	out  *PacketOut
-	send func() error // of out, once it is translated
+}
+
+type bundleOut struct {
+	po   *PacketOut
+	send func() error // once it is translated
+}
+
+func (e *bundleEntry) requester(c *connmgr.Conn) table.Requester {
+	return table.Requester{Conn: c, XID: e.xid}
 }
 
 func (sw *Switch) handleBundleControl(r *request) error {
@@ -52,18 +65,19 @@ func (sw *Switch) handleBundleAdd(r *request) error {
 	if inner.h, inner.msg, err = sw.context(r.Conn).Decode(m.Inner); err != nil {
 		return err
 	}
-	e.req = inner
+	e.xid = inner.h.XID
 	switch im := inner.msg.(type) {
 	case *ofp.FlowMod:
-		e.fm = im
+		e.command = im.Command
 		e.flow, err = sw.Tables.NewFlowMod(im, r.now)
 	case *ofp.GroupMod:
 		e.grp = sw.Tables.NewGroupMod(im, r.now)
 	case *ofp.PortMod:
-		e.pm = im
+		e.port = &bundlePort{pm: im}
 	case *ofp.PacketOut:
 		cPacketOut.Inc()
-		e.out, err = sw.preparePacketOut(inner, im)
+		e.out = &bundleOut{}
+		e.out.po, err = sw.preparePacketOut(inner, im)
 	default:
 		err = oferr.OFPBFC_MSG_UNSUP
 	}
@@ -86,7 +100,7 @@ func (sw *Switch) commitBundle(r *request, m *ofp.BundleCtrl) error {
 	s := sw.Tables
 	s.Mu.Lock()
 	x := s.Begin()
-	failed, err := sw.bundleBegin(x, b)
+	failed, err := sw.bundleBegin(r, x, b)
 	if err != nil {
 		x.Rollback()
 	} else {
@@ -103,17 +117,17 @@ func (sw *Switch) commitBundle(r *request, m *ofp.BundleCtrl) error {
 }
 
 // bundleBegin makes the changes of all messages, not yet visible.
-func (sw *Switch) bundleBegin(x *table.Txn, b *connmgr.Bundle) (failed *bundleEntry, err error) {
+func (sw *Switch) bundleBegin(r *request, x *table.Txn, b *connmgr.Bundle) (failed *bundleEntry, err error) {
 	afterPort := false
 	for _, entry := range b.Entries {
 		e := entry.(*bundleEntry)
-		if e.pm != nil {
+		if e.port != nil {
 			// Changes of ports cannot be undone, so they do not go with atomic ones.
 			if b.Flags&ofp.BundleAtomic != 0 {
 				return e, oferr.OFPBFC_MSG_FAILED
 			}
 			afterPort = true
-			if e.port, err = sw.checkPortMod(e.pm); err != nil {
+			if e.port.port, err = sw.checkPortMod(e.port.pm); err != nil {
 				return e, err
 			}
 			continue
@@ -124,13 +138,13 @@ func (sw *Switch) bundleBegin(x *table.Txn, b *connmgr.Bundle) (failed *bundleEn
 		}
 		switch {
 		case e.flow != nil:
-			err = x.Flow(e.flow, e.req.requester())
+			err = x.Flow(e.flow, e.requester(r.Conn))
 		case e.grp != nil:
-			err = x.Group(e.grp, e.req.requester())
+			err = x.Group(e.grp, e.requester(r.Conn))
 		case e.out != nil:
-			if err = sw.Tables.CheckActions(e.out.Actions); err == nil {
+			if err = sw.Tables.CheckActions(e.out.po.Actions); err == nil {
 				x.Sync()
-				e.send, err = sw.dp.PreparePacketOut(sw, e.out, x.Version(), e.req.now)
+				e.out.send, err = sw.dp.PreparePacketOut(sw, e.out.po, x.Version(), r.now)
 			}
 		}
 		if err != nil {
@@ -144,14 +158,16 @@ func (sw *Switch) bundleBegin(x *table.Txn, b *connmgr.Bundle) (failed *bundleEn
 func (sw *Switch) bundleFinish(c *connmgr.Conn, b *connmgr.Bundle) {
 	for _, entry := range b.Entries {
 		switch e := entry.(*bundleEntry); {
-		case e.pm != nil:
-			sw.portMod(c, e.port, e.pm)
-		case e.fm != nil:
-			c.ReportFlowMod(e.fm.Command)
+		case e.port != nil:
+			sw.portMod(c, e.port.port, e.port.pm)
+		case e.flow != nil:
+			c.ReportFlowMod(e.command)
 		case e.grp != nil:
-			sw.forwardGroupMod(e.req, e.grp)
-		case e.send != nil:
-			e.send()
+			sw.forwardGroupMod(c, e.xid, e.grp)
+		case e.out != nil:
+			if err := e.out.send(); err != nil {
+				logOF.DbgRL(rlOF, "%s: packet_out: %v", sw.name, err)
+			}
 		}
 	}
 	sw.processEvents()

@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"sluice/ofproto/connmgr"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/table"
@@ -24,18 +25,18 @@ func (sw *Switch) handleGroupMod(r *request) error {
 	}
 	sw.prepareGroup(m.GroupID)
 	sw.flowsChanged()
-	sw.forwardGroupMod(r, m)
+	sw.forwardGroupMod(r.Conn, r.h.XID, m)
 	return nil
 }
 
 // forwardGroupMod tells other controllers.
-func (sw *Switch) forwardGroupMod(r *request, m *table.GroupMod) {
-	rf := &ofp.RequestForward{XID: r.h.XID, Reason: ofp.ForwardGroupMod, Group: &m.GroupMod}
+func (sw *Switch) forwardGroupMod(source *connmgr.Conn, xid uint32, m *table.GroupMod) {
+	rf := &ofp.RequestForward{XID: xid, Reason: ofp.ForwardGroupMod, Group: &m.GroupMod}
 	var existed bool
 	if rf.NewBuckets, existed = m.Result(); existed {
 		rf.GroupExisted = 1
 	}
-	sw.conns.SendRequestForward(r.Conn, rf)
+	sw.conns.SendRequestForward(source, rf)
 }
 
 // selectGroups returns the groups that a request asks for.
