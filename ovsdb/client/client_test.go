@@ -350,3 +350,37 @@ func FuzzServer(f *testing.F) {
 		p.dump()
 	})
 }
+
+// Rows stays sorted through changes, and what it returned before stays as it
+// was.
+func TestRowsOrder(t *testing.T) {
+	p := newPeer(t, "")
+	tb := p.c.Table("T")
+	check := func(rows []*Row, want int) {
+		t.Helper()
+		if len(rows) != want {
+			t.Fatalf("%d rows, want %d", len(rows), want)
+		}
+		for i := 1; i < len(rows); i++ {
+			if compareUUID(rows[i-1].uuid, rows[i].uuid) >= 0 {
+				t.Fatalf("not sorted at %d", i)
+			}
+		}
+	}
+	var old []*Row
+	for i := range uint64(200) {
+		u := UUID{Hi: i * 7919 % 13, Lo: i * 104729 % 1009}
+		had := len(tb.Rows())
+		if i%3 == 2 {
+			tb.remove(tb.Rows()[int(i)%had].uuid)
+			check(tb.Rows(), had-1)
+		} else {
+			tb.put(u, tb.defaults())
+			check(tb.Rows(), len(tb.rows))
+		}
+		if i == 100 {
+			old = tb.Rows()
+		}
+	}
+	check(old, len(old))
+}

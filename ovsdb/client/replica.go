@@ -118,9 +118,23 @@ func (t *Table) put(u UUID, cols []*data.Datum) bool {
 			return false
 		}
 	}
-	t.rows[u] = &Row{table: t, uuid: u, cols: cols}
-	t.sorted = nil
+	r := &Row{table: t, uuid: u, cols: cols}
+	t.rows[u] = r
+	if i, found := t.position(u); t.sorted != nil {
+		// Who got the old slice keeps it as it was.
+		next := make([]*Row, 0, len(t.sorted)+1)
+		next = append(append(next, t.sorted[:i]...), r)
+		if found {
+			i++
+		}
+		t.sorted = append(next, t.sorted[i:]...)
+	}
 	return alert
+}
+
+// position returns where a row is or belongs in the sorted slice.
+func (t *Table) position(u UUID) (int, bool) {
+	return slices.BinarySearchFunc(t.sorted, u, func(r *Row, u UUID) int { return compareUUID(r.uuid, u) })
 }
 
 func (t *Table) remove(u UUID) bool {
@@ -128,14 +142,17 @@ func (t *Table) remove(u UUID) bool {
 		return false
 	}
 	delete(t.rows, u)
-	t.sorted = nil
+	if i, found := t.position(u); found {
+		t.sorted = append(append(make([]*Row, 0, len(t.sorted)), t.sorted[:i]...), t.sorted[i+1:]...)
+	}
 	return true
 }
 
-// clear removes all rows and says whether there were any.
-func (t *Table) clear() bool {
-	had := len(t.rows) > 0
-	clear(t.rows)
-	t.sorted = nil
-	return had
+// expect prepares for n changes: when there are many it costs less to sort the
+// rows anew.
+func (t *Table) expect(n int) {
+	const many = 64
+	if n > many {
+		t.sorted = nil
+	}
 }

@@ -61,6 +61,7 @@ func (c *Client) apply(updates *json.Value, version int, clear bool, now int64) 
 		if rows == nil {
 			continue
 		}
+		t.expect(rows.Len())
 		for i := range rows.Len() {
 			name, change := rows.Member(i)
 			u, ok := data.ParseUUID(name)
@@ -88,7 +89,9 @@ type applier struct {
 
 func (a *applier) removeOthers(t *Table, rows *json.Value) bool {
 	removed := false
-	for _, r := range slices.Clone(t.Rows()) {
+	all := t.Rows()
+	t.expect(len(all))
+	for _, r := range all {
 		if rows == nil || rows.Index(r.uuid.String()) < 0 {
 			removed = t.remove(r.uuid) || removed
 		}

@@ -24,7 +24,6 @@ import (
 
 	"sluice/internal/coverage"
 	"sluice/internal/poll"
-	"sluice/internal/vlog"
 )
 
 // ErrAgain says that an operation cannot go on without blocking.
@@ -33,7 +32,6 @@ var ErrAgain = errors.New("resource temporarily unavailable")
 var (
 	cStreamOpen  = coverage.New("stream_open")
 	cPstreamOpen = coverage.New("pstream_open")
-	log          = vlog.New("stream")
 )
 
 // Conn is one connection. Errors are system errors (unix.Errno), io.EOF when

@@ -39,19 +39,6 @@ func accept(t *testing.T, l Listener) Conn {
 	return c
 }
 
-func connect(t *testing.T, target string, o Options) Conn {
-	t.Helper()
-	c, err := Open(target, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if err := until(t, func(s *poll.Set) { c.Wait(s, true, false, false) }, c.Connect); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func write(t *testing.T, c Conn, text string) {
 	t.Helper()
 	p := []byte(text)

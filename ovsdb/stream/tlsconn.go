@@ -49,10 +49,10 @@ func (s *tlsShared) fail(err error) {
 	s.mu.Unlock()
 }
 
-func (s *tlsShared) get() (error, string) {
+func (s *tlsShared) get() (peerID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err, s.peerID
+	return s.peerID, s.err
 }
 
 // dialer gets the TCP connection.
@@ -174,7 +174,7 @@ func (c *tlsConn) Connect() error {
 		c.up = true
 		return nil
 	}
-	if failure, _ := c.shared.get(); failure != nil {
+	if _, failure := c.shared.get(); failure != nil {
 		err = failure
 	} else if err == nil {
 		err = unix.EPROTO
@@ -189,7 +189,7 @@ func (c *tlsConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.fdConn.Read(p)
 	if err == io.EOF {
-		if failure, _ := c.shared.get(); failure != nil {
+		if _, failure := c.shared.get(); failure != nil {
 			sslLog.WarnRL(sslRL, "SSL_read: %s", errno.Text(failure))
 			return 0, asErrno(failure)
 		}
@@ -222,7 +222,7 @@ func (c *tlsConn) Close() error {
 }
 
 func (c *tlsConn) PeerID() string {
-	_, id := c.shared.get()
+	id, _ := c.shared.get()
 	return id
 }
 
