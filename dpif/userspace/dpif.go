@@ -98,6 +98,7 @@ type Dpif struct {
 	meters  meter.Table
 	support dpif.Support
 	cur     *config
+	alb     alb
 	pending bool // reconfigure in the next Run
 	// threadsChanged: threads came or went since their number was logged last.
 	threadsChanged bool
@@ -293,12 +294,21 @@ func (d *Dpif) Ports() []dpif.Port {
 	return list
 }
 
+// loopBatches is the most batches that Run takes from one queue.
+const loopBatches = 8
+
 // Run implements dpif.Dpif.
 func (d *Dpif) Run(now int64) (more bool) {
 	d.now, d.loop.now = now, now
 	for _, q := range d.loop.polls {
-		if d.loop.poll(q) > 0 {
-			more = true
+		// Full batches mean that there is more: some of it is taken at once, since
+		// a turn of the loop costs as much as many packets.
+		for range loopBatches {
+			n := d.loop.poll(q)
+			more = more || n > 0
+			if n < packet.BatchSize {
+				break
+			}
 		}
 	}
 	d.loop.kick()
@@ -306,6 +316,7 @@ func (d *Dpif) Run(now int64) (more bool) {
 		d.loop.cycles.rank = now
 		d.loop.flows.optimize()
 	}
+	d.balance(now)
 	if d.pending || d.devicesChanged() {
 		d.reconfigure()
 	}

@@ -53,14 +53,8 @@ func (t *thread) LBOutput(b *packet.Batch, bond uint32) {
 	}
 	one := t.x.GetBatch()
 	for _, i := range b.Slice() {
-		m := t.p.Meta(i)
-		if m.Offload&packet.HashValid == 0 {
-			f := t.flowOf(i)
-			m.Hash = f.Hash5Tuple(0)
-			m.Offload |= packet.HashValid
-		}
 		one.Add(i)
-		t.Output(one, members[m.Hash%uint32(len(members))])
+		t.Output(one, members[t.hashOf(i)%uint32(len(members))])
 	}
 	t.x.PutBatch(one)
 	b.N = 0
@@ -253,15 +247,7 @@ func (t *thread) flushPort(tp *txPort) {
 	}
 	n := tp.batch.N
 	t.finish(tp)
-	q := tp.q
-	if q.shared {
-		q.mu.Lock()
-		q.q.Send(t.c, &tp.batch)
-		q.mu.Unlock()
-	} else {
-		q.q.Send(t.c, &tp.batch)
-	}
-	tp.batch.N = 0
+	t.send(tp)
 	tp.idle = 0
 	if !tp.active {
 		tp.active = true
@@ -271,17 +257,79 @@ func (t *thread) flushPort(tp *txPort) {
 	t.stats.add(statSentBatches, 1)
 }
 
+// send hands the port's batch to the device.
+func (t *thread) send(tp *txPort) {
+	if tp.port.hashTx {
+		t.sendByHash(tp)
+	} else {
+		tp.q.send(t.c, &tp.batch)
+	}
+	tp.batch.N = 0
+}
+
+func (q *txq) send(c *packet.Cache, b *packet.Batch) {
+	if q.shared {
+		q.mu.Lock()
+		q.q.Send(c, b)
+		q.mu.Unlock()
+	} else {
+		q.q.Send(c, b)
+	}
+}
+
+func (q *txq) flush(c *packet.Cache) {
+	if q.shared {
+		q.mu.Lock()
+		q.q.Flush(c)
+		q.mu.Unlock()
+	} else {
+		q.q.Flush(c)
+	}
+}
+
+// sendByHash spreads the batch over all queues of the port (tx-steering=hash).
+func (t *thread) sendByHash(tp *txPort) {
+	queues := tp.port.txqs
+	var to [packet.BatchSize]uint32
+	for n, i := range tp.batch.Slice() {
+		to[n] = t.hashOf(i) % uint32(len(queues))
+	}
+	b := t.x.GetBatch()
+	for id, q := range queues {
+		for n, i := range tp.batch.Slice() {
+			if to[n] == uint32(id) {
+				b.Add(i)
+			}
+		}
+		if b.N > 0 {
+			q.send(t.c, b)
+			b.N = 0
+		}
+	}
+	t.x.PutBatch(b)
+}
+
+// hashOf is the packet's hash, of its 5-tuple unless the device gave one.
+func (t *thread) hashOf(i packet.Index) uint32 {
+	m := t.p.Meta(i)
+	if m.Offload&packet.HashValid == 0 {
+		f := t.flowOf(i)
+		m.Hash = f.Hash5Tuple(0)
+		m.Offload |= packet.HashValid
+	}
+	return m.Hash
+}
+
 // kick lets the queues that sent lately collect what the kernel is done with.
 func (t *thread) kick() {
 	kept := 0
 	for _, tp := range t.active {
-		q := tp.q
-		if q.shared {
-			q.mu.Lock()
-			q.q.Flush(t.c)
-			q.mu.Unlock()
+		if tp.port.hashTx {
+			for _, q := range tp.port.txqs {
+				q.flush(t.c)
+			}
 		} else {
-			q.q.Flush(t.c)
+			tp.q.flush(t.c)
 		}
 		tp.idle++
 		if tp.idle > maxIdleFlush {
@@ -351,13 +399,7 @@ func (t *thread) put(tp *txPort, i packet.Index) {
 		return
 	}
 	if tp.batch.Full() {
-		q := tp.q
-		if q.shared {
-			q.mu.Lock()
-			defer q.mu.Unlock()
-		}
-		q.q.Send(t.c, &tp.batch)
-		tp.batch.N = 0
+		t.send(tp)
 	}
 	tp.batch.Add(i)
 }

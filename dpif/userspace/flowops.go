@@ -99,6 +99,9 @@ func (d *Dpif) on(pmd int, fn func(t *thread) bool) bool {
 // FlowDel implements dpif.Dpif; for PMDAll it adds up the statistics.
 func (d *Dpif) FlowDel(ufid flow.UFID, pmd int) (sum dpif.FlowStats, err error) {
 	err = unix.ENOENT
+	if pmd != dpif.PMDAll && d.thread(pmd) == nil {
+		return sum, err // its flows went with the thread
+	}
 	var key flow.Flow
 	d.on(pmd, func(t *thread) bool {
 		slot, ok := t.flows.byUFID[ufid]

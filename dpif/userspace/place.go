@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"sluice/dpif"
+	"sluice/internal/vlog"
 )
 
 // Ways to assign queues to threads.
@@ -75,6 +76,7 @@ func (n *placeNode) lowest(byLoad bool) (best *placeThread) {
 // placement is one run of placing all queues.
 type placement struct {
 	d         *Dpif
+	level     vlog.Level
 	nodes     []*placeNode
 	lastCross int // node that a queue of another node went to last; -1: none
 	polls     map[int][]*rxq
@@ -82,7 +84,18 @@ type placement struct {
 
 // place assigns every queue to a thread.
 func (d *Dpif) place() map[int][]*rxq {
-	p := &placement{d: d, lastCross: -1, polls: map[int][]*rxq{}}
+	p := d.plan(vlog.Info)
+	for _, n := range p.nodes {
+		for _, t := range n.threads {
+			t.thread.isolated = t.isolated
+		}
+	}
+	return p.polls
+}
+
+// plan works out where every queue would go; level is that of its messages.
+func (d *Dpif) plan(level vlog.Level) *placement {
+	p := &placement{d: d, level: level, lastCross: -1, polls: map[int][]*rxq{}}
 	for _, id := range d.cpus.nodes() {
 		n := &placeNode{id: id}
 		for _, t := range d.pmds {
@@ -106,12 +119,19 @@ func (d *Dpif) place() map[int][]*rxq {
 		}
 	}
 	p.spread(queues)
-	for _, n := range p.nodes {
-		for _, t := range n.threads {
-			t.thread.isolated = t.isolated
-		}
+	return p
+}
+
+// info and warn log at the level of the placement, or as a warning unless that is
+// debug.
+func (p *placement) info(format string, args ...any) { log.Log(p.level, format, args...) }
+
+func (p *placement) warn(format string, args ...any) {
+	level := vlog.Warn
+	if p.level == vlog.Dbg {
+		level = vlog.Dbg
 	}
-	return p.polls
+	log.Log(level, format, args...)
 }
 
 // loadText is how logs show the load of a queue.
@@ -130,13 +150,13 @@ func (p *placement) pinned(q *rxq) bool {
 				continue
 			}
 			t.isolated = t.isolated || p.d.cfg.isolate
-			log.Info("Core %2d on numa node %d is pinned with port '%s' rx queue %d%s",
+			p.info("Core %2d on numa node %d is pinned with port '%s' rx queue %d%s",
 				t.core, n.id, q.port.name, q.id, p.loadText(q))
 			p.give(t, q)
 			return true
 		}
 	}
-	log.Warn("Core %2d cannot be pinned with port '%s' rx queue %d. Use pmd-cpu-mask to enable a pmd on core %d. "+
+	p.warn("Core %2d cannot be pinned with port '%s' rx queue %d. Use pmd-cpu-mask to enable a pmd on core %d. "+
 		"An alternative core will be assigned.", q.core, q.port.name, q.id, q.core)
 	return false
 }
@@ -157,13 +177,15 @@ func (p *placement) spread(queues []*rxq) {
 		})
 	}
 	if len(queues) > 0 {
-		log.Info("Performing pmd to rx queue assignment using %s algorithm.", algo)
+		if p.level != vlog.Dbg {
+			p.info("Performing pmd to rx queue assignment using %s algorithm.", algo)
+		}
 	}
 	for _, q := range queues {
 		numa := q.port.dev.NUMA()
 		n := p.nodeFor(numa)
 		if n == nil {
-			log.Warn("No non-isolated pmd on any numa available for port '%s' rx queue %d%s. "+
+			p.warn("No non-isolated pmd on any numa available for port '%s' rx queue %d%s. "+
 				"This rx queue will not be polled.", q.port.name, q.id, p.loadText(q))
 			continue
 		}
@@ -174,11 +196,11 @@ func (p *placement) spread(queues []*rxq) {
 			t = n.next(algo == assignCycles)
 		}
 		if n.id != numa {
-			log.Info("There's no available (non-isolated) pmd thread on numa node %d. Port '%s' rx queue %d will "+
+			p.info("There's no available (non-isolated) pmd thread on numa node %d. Port '%s' rx queue %d will "+
 				"be assigned to a pmd on numa node %d. This may lead to reduced performance.",
 				numa, q.port.name, q.id, n.id)
 		}
-		log.Info("Core %2d on numa node %d assigned port '%s' rx queue %d%s.", t.core, n.id, q.port.name, q.id, p.loadText(q))
+		p.info("Core %2d on numa node %d assigned port '%s' rx queue %d%s.", t.core, n.id, q.port.name, q.id, p.loadText(q))
 		p.give(t, q)
 	}
 }

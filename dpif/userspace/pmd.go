@@ -250,6 +250,14 @@ type history struct {
 
 func (h *history) add(n uint64) { h.cur.Store(h.cur.Load() + n) }
 
+// reset forgets all intervals.
+func (h *history) reset() {
+	h.cur.Store(0)
+	for i := range h.past {
+		h.past[i].Store(0)
+	}
+}
+
 // close ends an interval.
 func (h *history) close() {
 	i := h.next.Load()
@@ -274,7 +282,9 @@ type cycles struct {
 	busy0    uint64
 	busy     history
 	interval atomic.Uint64 // all cycles of the last interval; 0: none has ended
-	rank     int64         // when the classifiers were ranked last, ms
+	// overloaded counts the intervals in a row with a load above the threshold.
+	overloaded atomic.Uint32
+	rank       int64 // when the classifiers were ranked last, ms
 }
 
 // rankMs is how often the subtables are ranked.
@@ -304,7 +314,27 @@ func (c *cycles) tick(t *thread) {
 		q.cycles.close()
 	}
 	c.interval.Store(idle + busy)
+	load := uint64(0)
+	if idle+busy > 0 {
+		load = busy * 100 / (idle + busy)
+	}
+	if load >= t.cfg.albLoad {
+		c.overloaded.Add(1)
+	} else {
+		c.overloaded.Store(0)
+	}
 	c.restart(t, now)
+}
+
+// restartLoad begins the measurement anew for a changed set of queues.
+func (c *cycles) restartLoad(polls []*rxq) {
+	c.at = 0
+	c.interval.Store(0)
+	c.overloaded.Store(0)
+	c.busy.reset()
+	for _, q := range polls {
+		q.cycles.reset()
+	}
 }
 
 func (c *cycles) restart(t *thread, now int64) {

@@ -13,13 +13,14 @@ import (
 // port is a port of the datapath.  Threads read what is set when it is made;
 // changes make a new port value and a new config.
 type port struct {
-	no   uint32
-	name string
-	dev  netdev.Device
-	caps netdev.TxCaps
-	rxqs []*rxq
-	txqs []*txq
-	pmd  bool
+	no     uint32
+	name   string
+	dev    netdev.Device
+	caps   netdev.TxCaps
+	rxqs   []*rxq
+	txqs   []*txq
+	pmd    bool
+	hashTx bool // the packet's hash picks the transmit queue
 	// noEMC keeps packets of the port out of the exact-match cache.
 	noEMC bool
 }
@@ -41,6 +42,7 @@ type portState struct {
 	affinity    string
 	cores       map[int]int // rx queue -> core
 	emc         bool
+	txHash      bool
 	reconfigure bool // the queues must be opened again
 }
 
@@ -51,6 +53,7 @@ type config struct {
 	emcMin     uint32 // insert when a random number is not above; 0: EMC is off
 	smc        bool
 	maxSleepUs int64 // -1: sleep by default
+	albLoad    uint64
 }
 
 // openQueues takes the queues of a device into use.
@@ -60,8 +63,9 @@ func (s *portState) openQueues(threads int) {
 		p.caps = c.TxCaps()
 	}
 	tx := s.dev.TxQueues()
+	p.hashTx = s.txHash && len(tx) > 1
 	for _, q := range tx {
-		p.txqs = append(p.txqs, &txq{q: q, shared: len(tx) < threads})
+		p.txqs = append(p.txqs, &txq{q: q, shared: p.hashTx || len(tx) < threads})
 	}
 	for _, q := range s.dev.RxQueues() {
 		r := &rxq{port: p, q: q, id: q.ID(), core: noCore}

@@ -155,14 +155,18 @@ func (d *Dpif) attach(polls map[int][]*rxq) {
 	}
 	doAll(d.threads(), func(t *thread) {
 		t.txID = ids[t.core]
+		if !slices.Equal(t.polls, polls[t.core]) {
+			t.cycles.restartLoad(polls[t.core])
+		}
 		t.apply(cfg, polls[t.core], t.txID)
 	})
 	d.cur = cfg
+	d.alb.recheck = true
 }
 
 // newConfig is the configuration as the ports and settings are now.
 func (d *Dpif) newConfig() *config {
-	cfg := &config{bonds: d.bonds, emcMin: d.cfg.emcMin, smc: d.cfg.smc, maxSleepUs: d.cfg.maxSleepUs}
+	cfg := &config{bonds: d.bonds, emcMin: d.cfg.emcMin, smc: d.cfg.smc, maxSleepUs: d.cfg.maxSleepUs, albLoad: d.cfg.alb.load}
 	for _, s := range d.sorted() {
 		for len(cfg.ports) <= int(s.no) {
 			cfg.ports = append(cfg.ports, nil)

@@ -21,6 +21,7 @@ type settings struct {
 	maxSleepUs int64 // -1: not set
 	perf       bool
 	txFlush    int
+	alb        albSettings
 	logged     bool // the sleep setting was logged once
 }
 
@@ -52,12 +53,13 @@ func (d *Dpif) SetConfig(m map[string]string) {
 	s.txFlush, _ = strconv.Atoi(m["tx-flush-interval"])
 	s.setAssign(m)
 	s.setSleep(m)
+	s.alb.set(m)
 	s.logged = true
 	d.cfg = s
 	s.log(&old)
 	if s.cpuMask != old.cpuMask || s.assign != old.assign || s.isolate != old.isolate {
 		d.pending = true
-	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.maxSleepUs != old.maxSleepUs {
+	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.maxSleepUs != old.maxSleepUs || s.alb.load != old.alb.load {
 		cfg := d.newConfig()
 		doAll(d.threads(), func(t *thread) { t.apply(cfg, t.polls, t.txID) })
 		d.cur = cfg
@@ -132,6 +134,7 @@ func (s *settings) log(old *settings) {
 			log.Info("pmd-rxq-affinity does not isolate PMD core")
 		}
 	}
+	s.alb.log(&old.alb)
 	if us := max(s.maxSleepUs, 0); !old.logged || us != max(old.maxSleepUs, 0) {
 		log.Info("PMD max sleep request is %d usecs.", us)
 		log.Info("PMD load based sleeps are %s.", onOff(us != 0))
@@ -155,6 +158,15 @@ func (d *Dpif) PortSetConfig(no uint32, m map[string]string) error {
 		s.emc = emc
 		d.logPortEMC(s)
 		s.refresh(d)
+	}
+	if hash := m["tx-steering"] == "hash"; hash != s.txHash {
+		s.txHash = hash
+		mode := "thread"
+		if hash {
+			mode = "hash"
+		}
+		log.Info("%s: Tx packet steering mode has been set to '%s'.", s.name, mode)
+		s.reconfigure, d.pending = true, true
 	}
 	if affinity := m["pmd-rxq-affinity"]; s.dev.IsPMD() && affinity != s.affinity {
 		cores, err := parseAffinity(affinity)

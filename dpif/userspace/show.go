@@ -328,18 +328,53 @@ func perfPackets(b *strings.Builder, s *[nStats]uint64, duration float64) {
 	}
 }
 
-// SubtableLookupShow is dpif-netdev/subtable-lookup-info-get (and -prio-get): the
-// one implementation there is, under the name of stock's.
+// allThreads lists the threads of all datapaths, by name and core.
+func allThreads() (list []*thread) {
+	names := make([]string, 0, len(all))
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		list = append(list, all[name].threads()...)
+	}
+	return list
+}
+
+// lookupPrio is the priority of the one subtable lookup function that there is.
+var lookupPrio = uint8(1)
+
+// SubtableLookupShow is dpif-netdev/subtable-lookup-info-get (and -prio-get).
 func SubtableLookupShow([]string) (string, error) {
 	uses := 0
-	for _, d := range all {
-		for _, t := range d.threads() {
-			t.do(func() {
-				for _, c := range t.flows.cls {
-					uses += c.Subtables()
-				}
-			})
-		}
+	for _, t := range allThreads() {
+		t.do(func() {
+			for _, c := range t.flows.cls {
+				uses += c.Subtables()
+			}
+		})
 	}
-	return fmt.Sprintf("Available dpcls implementations:\n  generic (Use count: %d, Priority: 1)\n", uses), nil
+	return fmt.Sprintf("Available dpcls implementations:\n  generic (Use count: %d, Priority: %d)\n", uses, lookupPrio), nil
+}
+
+// SubtableLookupSet is dpif-netdev/subtable-lookup-prio-set: with one function its
+// priority decides nothing.
+func SubtableLookupSet(args []string) (string, error) {
+	prio, err := strconv.ParseUint(args[1], 10, 8)
+	if err != nil {
+		return "", errors.New("error converting priority, use integer in range 0-255\n")
+	}
+	if args[0] != "generic" {
+		return "", errors.New("error, subtable lookup function not found\n")
+	}
+	lookupPrio = uint8(prio)
+	return "Lookup priority change affected 0 dpcls ports and 0 subtables.\n", nil
+}
+
+// DPIFImplSet is dpif-netdev/dpif-impl-set.
+func DPIFImplSet(args []string) (string, error) {
+	if args[0] != "dpif_scalar" {
+		return "", fmt.Errorf("DPIF implementation not available: Unknown DPIF implementation %s.\n", args[0])
+	}
+	return "DPIF implementation set to dpif_scalar.\n", nil
 }

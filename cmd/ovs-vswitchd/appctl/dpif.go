@@ -55,6 +55,11 @@ var pmdCommands = []command{
 	{"dpif-netdev/pmd-perf-show", "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]", 0, 8, text(userspace.PMDPerfShow)},
 	{"dpif-netdev/bond-show", "[dp]", 0, 1, text(userspace.BondShow)},
 	{"dpif-netdev/subtable-lookup-info-get", "", 0, 0, text(userspace.SubtableLookupShow)},
+	{"dpif-netdev/subtable-lookup-prio-get", "", 0, 0, text(userspace.SubtableLookupShow)},
+	{"dpif-netdev/subtable-lookup-prio-set", "[lookup_func] [prio]", 2, 2, text(userspace.SubtableLookupSet)},
+	{"dpif-netdev/dpif-impl-get", "", 0, 0, text(userspace.DPIFImplGet)},
+	{"dpif-netdev/dpif-impl-set", "dpif_implementation_name", 1, 1, text(userspace.DPIFImplSet)},
+	{"dpif-netdev/miniflow-parser-get", "", 0, 0, text(userspace.MiniflowParserGet)},
 }
 
 // text makes a command of a function from arguments to text.
