@@ -131,6 +131,7 @@ func (sw *Switch) dispatch(c *connmgr.Conn, msgs [][]byte) error {
 // context is what decoding a request of c depends on.
 func (sw *Switch) context(c *connmgr.Conn) *ofp.Context {
 	sw.dec.Protocol, sw.dec.Tun, sw.dec.MaxPort, sw.dec.NTables = c.Protocol(), sw.tun, maxPorts, table.NTables
+	sw.dec.ReuseFlowMod = true // the tables copy what they keep
 	return &sw.dec
 }
 

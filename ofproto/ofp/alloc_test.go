@@ -67,6 +67,20 @@ func BenchmarkDecodeSimple(b *testing.B) {
 	}
 }
 
+func BenchmarkDecodeReuse(b *testing.B) {
+	msgs := flowMods(b)
+	c := Context{ReuseFlowMod: true}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		m := &msgs[i%len(msgs)]
+		c.Protocol = m.p
+		if _, _, err := c.Decode(m.b); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkFlowStatsReply(b *testing.B) {
 	var s FlowStats
 	s.Match.Flow.DLType, s.Match.Mask.DLType = 0x0800, 0xffff

@@ -25,10 +25,15 @@ type Context struct {
 	// NTables, if not 0, is the number of tables; goto_table must stay below it.
 	NTables int
 
+	// ReuseFlowMod decodes flow_mods into one struct, which is valid until the next
+	// one.  It is for those who load many flows and keep what they need.
+	ReuseFlowMod bool
+
 	// loose accepts unknown properties and fields, as controllers and printing do.
 	loose bool
 
 	actions action.Decoder
+	flowMod *FlowMod // for ReuseFlowMod
 }
 
 // Decode decodes a whole message.  An error is the oferr.Code to answer with.

@@ -69,7 +69,16 @@ func (p *printer) flowFlags(f FlowFlags) {
 func deletes(command uint8) bool { return command == FlowDelete || command == FlowDeleteStrict }
 
 func decodeFlowMod(d decoder) (Msg, error) {
-	m := &FlowMod{}
+	var m *FlowMod
+	if d.c.ReuseFlowMod {
+		if d.c.flowMod == nil {
+			d.c.flowMod = new(FlowMod)
+		}
+		m = d.c.flowMod
+		*m = FlowMod{}
+	} else {
+		m = new(FlowMod)
+	}
 	if err := m.decode(&d); err != nil {
 		return nil, err
 	}
