@@ -133,8 +133,7 @@ func NewAs(name string, args []string) *Daemon {
 		pending: make(chan os.Signal, 1), wake: poll.NewEvent(),
 	}
 	os.Unsetenv(partEnv)
-	// Executing /proc/self/exe has left the name "exe" there.
-	os.WriteFile("/proc/self/comm", []byte(d.Name), 0)
+	setComm(d.Name)
 	d.Log = logsink.New(d.Name, d.Dirs.Log, func() time.Time { return time.UnixMilli(d.Clock.Wall()) })
 	logsink.DeclareModules(d.Name)
 	d.Log.Install()
@@ -146,6 +145,15 @@ func NewAs(name string, args []string) *Daemon {
 	// A crash is to look like one to the monitor: it ends by SIGABRT.
 	debug.SetTraceback("crash")
 	return d
+}
+
+// setComm names all threads, and so those that they will make: executing
+// /proc/self/exe has called them "exe".
+func setComm(name string) {
+	files, _ := filepath.Glob("/proc/self/task/*/comm")
+	for _, f := range files {
+		os.WriteFile(f, []byte(name), 0)
+	}
 }
 
 // VersionText is the first line of --version and the answer to "version".
