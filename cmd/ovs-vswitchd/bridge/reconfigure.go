@@ -288,6 +288,9 @@ func requestedOFPort(row *vswitch.Interface) uint32 {
 func (b *Bridges) addPorts(br *bridge, now int64) {
 	wanted := b.wantedPorts(br)
 	names := slices.Sorted(maps.Keys(wanted))
+	// Each row is looked at once with its kind of request, so what the loop
+	// itself adds need not be in here.
+	have := br.ifaceNames()
 	for _, requested := range []bool{true, false} {
 		for _, name := range names {
 			w := wanted[name]
@@ -298,7 +301,7 @@ func (b *Bridges) addPorts(br *bridge, now int64) {
 				continue
 			}
 			for _, row := range w.ifaces {
-				if (requestedOFPort(row) != 0) == requested && !br.hasIface(row.Name) {
+				if (requestedOFPort(row) != 0) == requested && !have[row.Name] {
 					b.addIface(br, name, w, row, now)
 				}
 			}
@@ -306,15 +309,14 @@ func (b *Bridges) addPorts(br *bridge, now int64) {
 	}
 }
 
-func (br *bridge) hasIface(name string) bool {
+func (br *bridge) ifaceNames() map[string]bool {
+	names := map[string]bool{}
 	for _, p := range br.ports {
 		for _, i := range p.ifaces {
-			if i.name == name {
-				return true
-			}
+			names[i.name] = true
 		}
 	}
-	return false
+	return names
 }
 
 // addIface opens a device and adds it to the switch; errors go to the row.
