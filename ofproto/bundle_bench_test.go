@@ -42,7 +42,7 @@ func BenchmarkBundle(b *testing.B) {
 	for i := range raw {
 		raw[i] = ofp.Encode(ofp.OF14, uint32(i), mixedFlow(i))
 	}
-	ctx := &ofp.Context{Protocol: ofp.DefaultProtocol(ofp.OF14), MaxPort: maxPorts, NTables: table.NTables}
+	ctx := &ofp.Context{Protocol: ofp.DefaultProtocol(ofp.OF14), MaxPort: maxPorts, NTables: table.NTables, ReuseFlowMod: true}
 	b.ReportAllocs()
 	for b.Loop() {
 		s := table.New(0)

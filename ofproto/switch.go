@@ -43,6 +43,7 @@ type Switch struct {
 	tun   *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec   ofp.Context     // kept, since it makes actions in chunks
 
+	decode     ofp.Context
 	dumpSeq    uint64 // of the datapath, when flows were last expired
 	version    uint64 // of the tables, when the datapath was last told of changes
 	evictTimer int64  // when eviction priorities are computed anew
@@ -321,7 +322,7 @@ func (sw *Switch) processEvents() {
 		case table.FlowRemoved:
 			sw.conns.SendFlowRemoved(sw.flowRemoved(e))
 		case table.VacancyCrossed:
-			sw.conns.SendTableStatus(&e.Table, e.Vacancy)
+			sw.conns.SendTableStatus(e.Table, e.Vacancy)
 		case table.ChangesDone:
 			sw.conns.FlushChanges()
 		}

@@ -28,6 +28,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"sluice/dpif/flow"
@@ -364,15 +365,16 @@ func (c *Classifier) find(mask *Mask) *subtable {
 
 // index enters r, whose match no other rule of s has, into what lookups use.
 func (s *subtable) index(r *Rule, tries []*trieIndex) {
-	f, _ := r.Match()
-	for i, t := range tries {
-		if s.triePlen[i] != 0 {
-			t.insert(t.field.get(&f), int(s.triePlen[i]))
+	s.withFlow(r, func(f *flow.Flow) {
+		for i, t := range tries {
+			if s.triePlen[i] != 0 {
+				t.insert(t.field.get(f), int(s.triePlen[i]))
+			}
 		}
-	}
-	if s.portsLen != 0 {
-		s.ports.insert(portsOf(&f), s.portsLen)
-	}
+		if s.portsLen != 0 {
+			s.ports.insert(portsOf(f), s.portsLen)
+		}
+	})
 	h, start := uint64(0), 0
 	for i := 0; i < s.nStages; i++ {
 		h = hashValues(r.values[start:s.stage[i]], h)
@@ -382,17 +384,38 @@ func (s *subtable) index(r *Rule, tries []*trieIndex) {
 	s.rules.insert(r)
 }
 
+// flows are zero flows for withFlow.
+var flows = sync.Pool{New: func() any { return new(flow.Flow) }}
+
+// withFlow calls fn with r's values in a Flow, if s has tries at all.
+func (s *subtable) withFlow(r *Rule, fn func(*flow.Flow)) {
+	if s.portsLen == 0 && s.triePlen == [MaxTries]uint8{} {
+		return
+	}
+	f := flows.Get().(*flow.Flow)
+	w := f.Words()
+	for i, x := range s.mask.idx {
+		w[x] = r.values[i]
+	}
+	fn(f)
+	for _, x := range s.mask.idx {
+		w[x] = 0
+	}
+	flows.Put(f)
+}
+
 // unindex undoes index.
 func (s *subtable) unindex(r *Rule, tries []*trieIndex) {
-	f, _ := r.Match()
-	if s.portsLen != 0 {
-		s.ports.remove(portsOf(&f), s.portsLen)
-	}
-	for i, t := range tries {
-		if s.triePlen[i] != 0 {
-			t.remove(t.field.get(&f), int(s.triePlen[i]))
+	s.withFlow(r, func(f *flow.Flow) {
+		if s.portsLen != 0 {
+			s.ports.remove(portsOf(f), s.portsLen)
 		}
-	}
+		for i, t := range tries {
+			if s.triePlen[i] != 0 {
+				t.remove(t.field.get(f), int(s.triePlen[i]))
+			}
+		}
+	})
 	h, start := uint64(0), 0
 	for i := 0; i < s.nStages; i++ {
 		h = hashValues(r.values[start:s.stage[i]], h)

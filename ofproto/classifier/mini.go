@@ -2,6 +2,8 @@ package classifier
 
 import (
 	"math/bits"
+	"slices"
+	"sync/atomic"
 
 	"sluice/dpif/flow"
 )
@@ -19,23 +21,30 @@ var _ [255 - flow.NWords]struct{}
 
 // NewMask compresses m.
 func NewMask(m *flow.Mask) *Mask {
-	w := m.Words()
-	n := 0
-	for _, v := range w {
+	var buf struct {
+		words [flow.NWords]uint64
+		idx   [flow.NWords]uint8
+	}
+	n, hash := 0, uint64(0)
+	for i, v := range m.Words() {
 		if v != 0 {
+			buf.idx[n], buf.words[n] = uint8(i), v
+			hash = mix(hash, v+uint64(i)<<56)
 			n++
 		}
 	}
-	mini := &Mask{words: make([]uint64, 0, n), idx: make([]uint8, 0, n)}
-	for i, v := range w {
-		if v != 0 {
-			mini.idx = append(mini.idx, uint8(i))
-			mini.words = append(mini.words, v)
-			mini.hash = mix(mini.hash, v+uint64(i)<<56)
-		}
+	// Rules of one kind come in rows, so the mask is likely to be known.
+	slot := &recentMasks[hash%uint64(len(recentMasks))]
+	if r := slot.Load(); r != nil && r.hash == hash && slices.Equal(r.idx, buf.idx[:n]) && equalWords(r.words, buf.words[:n]) {
+		return r
 	}
+	mini := &Mask{words: slices.Clone(buf.words[:n]), idx: slices.Clone(buf.idx[:n]), hash: hash}
+	slot.Store(mini)
 	return mini
 }
+
+// recentMasks are masks that NewMask made lately, by hash.
+var recentMasks [256]atomic.Pointer[Mask]
 
 // Expand returns the mask in its full form.
 func (m *Mask) Expand() flow.Mask {

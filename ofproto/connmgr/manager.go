@@ -83,6 +83,7 @@ type Manager struct {
 	failOpen   *failOpen
 	inBand     inBand
 	changes    uint64 // numbers the changes of rules, for flow monitors
+	monitored  bool   // the tables were told of monitors
 	wantMiss   bool
 }
 

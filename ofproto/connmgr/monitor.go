@@ -1,6 +1,8 @@
 package connmgr
 
 import (
+	"slices"
+
 	"sluice/ofproto/classifier"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/oferr"
@@ -44,6 +46,7 @@ func (c *Conn) Monitor(r *ofp.FlowMonitor) (made *monitor, err error) {
 	m := &monitor{id: r.ID, flags: r.Flags, outPort: r.OutPort, outGroup: r.OutGroup, tableID: r.TableID, req: r}
 	m.target.Init(&r.Match.Flow, &r.Match.Mask, 0)
 	c.monitors = append(c.monitors, m)
+	c.mgr.Tables.SetMonitored(true)
 	return m, nil
 }
 
@@ -263,6 +266,11 @@ func (c *Conn) mayResume() bool { return c.paused != 0 && c.monitorCount.packets
 
 // runMonitors resumes monitors whose controllers took what was queued.
 func (m *Manager) runMonitors() {
+	monitored := slices.ContainsFunc(m.conns, func(c *Conn) bool { return len(c.monitors) > 0 })
+	if monitored != m.monitored {
+		m.monitored = monitored
+		m.Tables.SetMonitored(monitored)
+	}
 	for _, c := range m.conns {
 		if !c.mayResume() {
 			continue

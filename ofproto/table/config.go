@@ -177,7 +177,8 @@ func (s *Set) checkVacancy(id uint8) {
 	default:
 		return
 	}
-	s.event(Event{Kind: VacancyCrossed, Table: t.Desc(), Vacancy: t.vacancy})
+	d := t.Desc()
+	s.event(Event{Kind: VacancyCrossed, Table: &d, Vacancy: t.vacancy})
 	t.vacancy = next
 }
 

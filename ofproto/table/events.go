@@ -26,7 +26,7 @@ type Event struct {
 	OldActions action.List // of a changed rule whose actions changed
 	Changed    bool        // OldActions is meant
 	Req        Requester
-	Table      ofp.TableDesc
+	Table      *ofp.TableDesc
 	Vacancy    uint8
 }
 
@@ -44,3 +44,18 @@ func (s *Set) TakeEvents() []Event {
 }
 
 func (s *Set) event(e Event) { s.events = append(s.events, e) }
+
+// changed tells flow monitors of a change, if there are any.
+func (s *Set) changed(e Event) {
+	if s.monitored {
+		e.Kind = FlowChanged
+		s.event(e)
+	}
+}
+
+// SetMonitored says whether anybody wants FlowChanged events.
+func (s *Set) SetMonitored(on bool) {
+	s.Mu.Lock()
+	s.monitored = on
+	s.Mu.Unlock()
+}

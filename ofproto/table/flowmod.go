@@ -25,6 +25,7 @@ type FlowMod struct {
 
 	version  uint64
 	old, new []*Rule
+	few      [2]*Rule // memory for old and new of one rule
 }
 
 // NewFlowMod prepares fm.  It may run without Mu.
@@ -134,9 +135,9 @@ func (m *FlowMod) startAdd(s *Set) error {
 		}
 	}
 	if old != nil {
-		m.old = append(m.old, old)
+		m.old = append(m.few[:0:1], old)
 	}
-	m.new = append(m.new, r)
+	m.new = append(m.few[1:1:2], r)
 	m.replaceStart(s, old, r)
 	return nil
 }
@@ -270,12 +271,12 @@ func (m *FlowMod) replaceFinish(s *Set, old, r *Rule, req Requester, dead []lear
 	s.countLearned(r.Actions, +1, nil)
 	switch {
 	case old == nil:
-		s.event(Event{Kind: FlowChanged, What: ofp.EventAdded, Rule: r, Req: req})
+		s.changed(Event{What: ofp.EventAdded, Rule: r, Req: req})
 		s.checkVacancy(r.TableID)
 		return dead
 	case replaced == nil:
 		dead = s.countLearned(old.Actions, -1, dead)
-		s.event(Event{Kind: FlowChanged, What: ofp.EventRemoved, Reason: ofp.RemovedEviction, Rule: old, Req: req})
+		s.changed(Event{What: ofp.EventRemoved, Reason: ofp.RemovedEviction, Rule: old, Req: req})
 		s.removed(old, ofp.RemovedEviction)
 		return dead
 	}
@@ -286,11 +287,11 @@ func (m *FlowMod) replaceFinish(s *Set, old, r *Rule, req Requester, dead []lear
 	}
 	changed := !equalActions(r.Actions, old.Actions)
 	if what != ofp.EventModified || changed || r.Cookie != old.Cookie {
-		e := Event{Kind: FlowChanged, What: what, Rule: r, Req: req, Changed: changed}
+		e := Event{What: what, Rule: r, Req: req, Changed: changed}
 		if changed {
 			e.OldActions = old.Actions
 		}
-		s.event(e)
+		s.changed(e)
 	}
 	return dead
 }
@@ -344,7 +345,7 @@ func (s *Set) deleteRevert(rules []*Rule) {
 func (s *Set) deleteFinish(rules []*Rule, reason ofp.FlowReason, req Requester) {
 	var dead []learnKey
 	for _, r := range rules {
-		s.event(Event{Kind: FlowChanged, What: ofp.EventRemoved, Reason: reason, Rule: r, Req: req})
+		s.changed(Event{What: ofp.EventRemoved, Reason: reason, Rule: r, Req: req})
 		s.checkVacancy(r.TableID)
 		s.removed(r, reason)
 		dead = s.countLearned(r.Actions, -1, dead)

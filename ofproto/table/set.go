@@ -21,6 +21,7 @@ type Set struct {
 	Frag atomic.Uint32 // ofp.FragHandling
 
 	events    []Event
+	monitored bool // FlowChanged events are wanted
 	expirable ruleList
 	meters    map[uint32]*Meter
 	nGroups   [4]int
