@@ -126,7 +126,9 @@ func (d *Device) Status() map[string]string {
 func (d *Device) txMeta() bool { return d.dom.txMeta && !d.dom.zerocopy }
 
 // NeedsReconfigure implements netdev.Device.
-func (d *Device) NeedsReconfigure() bool { return d.xsks == nil || d.want != d.now }
+func (d *Device) NeedsReconfigure() bool {
+	return d.xsks == nil || d.want != d.now || d.Renewed()
+}
 
 // Reconfigure implements netdev.Device.
 func (d *Device) Reconfigure() error {
@@ -134,6 +136,7 @@ func (d *Device) Reconfigure() error {
 		return nil
 	}
 	d.stop()
+	d.ClearRenewed()
 	d.now = d.want
 	log.Info("%s: Setting XDP mode to %s.", d.Name(), d.now.mode)
 	err := d.start()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
+	"sluice/internal/poll"
 	"sluice/netdev"
 	"sluice/netdev/packet"
 	"sluice/netdev/rtnl"
@@ -247,6 +248,78 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if strings.Contains(string(maps), "socket:") {
 		t.Error("a ring is still mapped")
 	}
+}
+
+// TestSeveralQueues has packets come in on each queue of a device.
+func TestSeveralQueues(t *testing.T) {
+	domains.copy = nil
+	nstest.Run(t, "ip", "link", "add", "ax0", "numrxqueues", "4", "numtxqueues", "4", "type", "veth",
+		"peer", "name", "ax1", "numrxqueues", "4", "numtxqueues", "4")
+	defer nstest.Run(t, "ip", "link", "del", "ax0")
+	nstest.Run(t, "ip", "link", "set", "ax0", "up")
+	nstest.Run(t, "ip", "link", "set", "ax1", "up")
+	options := map[string]string{"n_rxq": "4"}
+	d0, d1 := fwdtest.Open(t, "ax0", "afxdp", options), fwdtest.Open(t, "ax1", "afxdp", options)
+	if got := d1.Status()["n_rxq"] + " " + d1.Status()["n_txq"] + " " + d1.Config()["n_rxq"]; got != "4 4 4" {
+		t.Errorf("queues %s", got)
+	}
+	c := testPool.NewCache(64)
+	defer c.Close()
+	seen := 0
+	for id, tx := range d0.TxQueues() {
+		var b packet.Batch
+		b.Add(c.New(make([]byte, 60)))
+		tx.Send(c, &b)
+		tx.Flush(c)
+		for _, rx := range d1.RxQueues() {
+			n, err := rx.Recv(c, &b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n > 0 && rx.ID() == id {
+				seen++
+			}
+			c.FreeBatch(&b)
+		}
+	}
+	if seen != 4 {
+		t.Errorf("%d of 4 queues received their packet", seen)
+	}
+	if n := len(d1.CustomStats()); n != 4*6 {
+		t.Errorf("%d counters", n)
+	}
+}
+
+// TestNewLink has a container's veth pair replaced by another of the same name.
+func TestNewLink(t *testing.T) {
+	domains.copy = nil
+	n := newTopology(t)
+	d0, d1 := fwdtest.Open(t, "ax0", "afxdp", nil), fwdtest.Open(t, "ax1", "system", nil)
+	for _, name := range []string{"ax0", "ax1"} {
+		nstest.Run(t, "ip", "link", "del", name)
+	}
+	nstest.Veth(t, "ax0", n.a, "eth0")
+	nstest.Veth(t, "ax1", n.b, "eth0")
+	fwdtest.Addr(t, n.a, "eth0", 1)
+	fwdtest.Addr(t, n.b, "eth0", 2)
+	var s poll.Set
+	for !d0.NeedsReconfigure() || !d1.NeedsReconfigure() {
+		netdev.Wait(&s)
+		s.Timer(5000)
+		if err := s.Block(0); err != nil {
+			t.Fatal(err)
+		}
+		netdev.Run(0)
+	}
+	for _, d := range []netdev.Device{d0, d1} {
+		if err := d.Reconfigure(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := fwdtest.New(testPool)
+	f.Start(t, d0, d1)
+	fwdtest.Ping(t, n.a, 2, 56)
+	fwdtest.TCP(t, n.a, n.b, 2, 1<<20)
 }
 
 func TestBadInput(t *testing.T) {

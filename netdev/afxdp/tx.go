@@ -168,7 +168,9 @@ func (q *txQueue) checksum(i packet.Index) uint32 {
 		return 0
 	}
 	if q.txMeta && m.Data >= txMetaSize {
-		if start, offset, ok := q.pool.Partial(i); ok {
+		// A packet that was cut no longer holds its checksum; the kernel would refuse
+		// the descriptor for ever.
+		if start, offset, ok := q.pool.Partial(i); ok && start+offset+2 <= int(m.SegLen) {
 			md := q.pool.Frame(i)[m.Data-txMetaSize : m.Data]
 			binary.NativeEndian.PutUint64(md[metaFlags:], unix.XDP_TXMD_FLAGS_CHECKSUM)
 			binary.NativeEndian.PutUint16(md[metaCsumStart:], uint16(start))

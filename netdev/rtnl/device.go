@@ -29,6 +29,8 @@ type Device struct {
 	index  int
 	link   atomic.Pointer[Link]
 	resets uint64
+	// renewed is set when a new link of the name took the place of one that went.
+	renewed bool
 	// swapped is set for tap: the kernel's receive side is the switch's send
 	// side.
 	swapped bool
@@ -65,21 +67,32 @@ func (d *Device) CloseLink() {
 	if d.mon != nil && d.mon.devices[d.index] == d {
 		delete(d.mon.devices, d.index)
 	}
+	if d.mon != nil && d.mon.orphans[d.Name()] == d {
+		delete(d.mon.orphans, d.Name())
+	}
 	d.Release()
 }
 
 // Link is the state of the link as last seen.
 func (d *Device) Link() *Link { return d.link.Load() }
 
-// refresh reads the link again.
-func (d *Device) refresh() {
+// refresh reads the link again and reports whether it is there.
+func (d *Device) refresh() bool {
 	l, err := GetByIndex(d.index)
 	if err != nil {
 		d.gone()
-		return
+		return false
 	}
 	d.store(l)
+	return true
 }
+
+// Renewed reports that the device has got a new link since ClearRenewed: its
+// queues belong to the old one and must be opened again.
+func (d *Device) Renewed() bool { return d.renewed }
+
+// ClearRenewed notes that the queues are those of the link as it is now.
+func (d *Device) ClearRenewed() { d.renewed = false }
 
 func (d *Device) store(l *Link) {
 	d.sawFlags(l.Flags)

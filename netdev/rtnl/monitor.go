@@ -21,7 +21,8 @@ import (
 type Monitor struct {
 	fd      int
 	buf     []byte
-	devices map[int]*Device // by ifindex
+	devices map[int]*Device    // by ifindex
+	orphans map[string]*Device // by name: their link is gone
 
 	linkSeq, routeSeq, addrSeq, neighSeq uint64
 }
@@ -50,7 +51,8 @@ func NewMonitor() (*Monitor, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("subscribe to netlink events: %w", err)
 	}
-	return &Monitor{fd: fd, buf: make([]byte, 64<<10), devices: map[int]*Device{}}, nil
+	return &Monitor{fd: fd, buf: make([]byte, 64<<10), devices: map[int]*Device{},
+		orphans: map[string]*Device{}}, nil
 }
 
 // Close ends the subscription.
@@ -111,7 +113,19 @@ func (m *Monitor) lost() {
 	m.addrSeq++
 	m.neighSeq++
 	for _, d := range m.devices {
-		d.refresh()
+		if !d.refresh() {
+			m.orphan(d)
+		}
+	}
+	links, err := List()
+	if err != nil {
+		log.WarnRL(monitorRL, "cannot list links (%s)", errno.Text(err))
+		return
+	}
+	for _, l := range links {
+		if m.orphans[l.Name] != nil {
+			m.adopt(l.Index)
+		}
 	}
 }
 
@@ -159,8 +173,12 @@ func (m *Monitor) linkEvent(typ uint16, body []byte) {
 		return
 	}
 	m.linkSeq++
-	d := m.devices[int(int32(native.Uint32(body[ifInfoIndexOff:])))]
+	index := int(int32(native.Uint32(body[ifInfoIndexOff:])))
+	d := m.devices[index]
 	if d == nil {
+		if typ == unix.RTM_NEWLINK && len(m.orphans) > 0 {
+			m.adopt(index)
+		}
 		return
 	}
 	// Bridges report their members with a family of their own: such a message
@@ -170,10 +188,36 @@ func (m *Monitor) linkEvent(typ uint16, body []byte) {
 	}
 	if typ == unix.RTM_DELLINK {
 		d.gone()
+		m.orphan(d)
 		return
 	}
 	d.sawFlags(native.Uint32(body[ifInfoFlagsOff:]))
 	d.refresh()
+}
+
+// orphan notes that a device has lost its link.
+func (m *Monitor) orphan(d *Device) {
+	delete(m.devices, d.index)
+	m.orphans[d.Name()] = d
+}
+
+// adopt gives a new link to the device of its name, if that has lost its own: a
+// container that starts again brings a new veth pair.
+func (m *Monitor) adopt(index int) {
+	l, err := GetByIndex(index)
+	if err != nil {
+		return
+	}
+	d := m.orphans[l.Name]
+	if d == nil {
+		return
+	}
+	delete(m.orphans, l.Name)
+	d.index, d.renewed = index, true
+	m.devices[index] = d
+	d.driver = nil
+	d.store(l)
+	log.Info("%s: the device is back, with index %d", l.Name, index)
 }
 
 // defaultMonitor serves all devices of the process; the control thread owns it.

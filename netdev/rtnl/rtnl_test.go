@@ -83,6 +83,13 @@ func TestDeviceFollowsTheLink(t *testing.T) {
 	if s := d.Stats(); s.RxPackets != netdev.Unsupported {
 		t.Errorf("statistics of nothing: %+v", s)
 	}
+
+	old := d.Ifindex()
+	nstest.Veth(t, "rt0", nil, "rt1")
+	turn(t, d.Renewed)
+	if d.Ifindex() == old || d.Stats().RxPackets != 0 {
+		t.Errorf("the new link is not followed: index %d", d.Ifindex())
+	}
 }
 
 func TestSetters(t *testing.T) {
@@ -191,6 +198,6 @@ func FuzzEvents(f *testing.F) {
 	f.Add([]byte{16, 0, 0, 0, unix.RTM_NEWLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{24, 0, 0, 0, unix.RTM_NEWADDR, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0})
 	f.Add([]byte{255, 255, 255, 255, 0})
-	m := &Monitor{devices: map[int]*Device{}}
+	m := &Monitor{devices: map[int]*Device{}, orphans: map[string]*Device{}}
 	f.Fuzz(func(_ *testing.T, b []byte) { m.parse(b) })
 }

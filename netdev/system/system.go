@@ -55,13 +55,15 @@ var _ netdev.TxCapser = (*Device)(nil)
 
 // NeedsReconfigure implements netdev.Device: the sockets are opened by the first
 // Reconfigure, so that nothing piles up in one before the port exists.
-func (d *Device) NeedsReconfigure() bool { return d.rx == nil }
+func (d *Device) NeedsReconfigure() bool { return d.rx == nil || d.Renewed() }
 
 // Reconfigure implements netdev.Device.
 func (d *Device) Reconfigure() error {
-	if d.rx != nil {
+	if !d.NeedsReconfigure() {
 		return nil
 	}
+	d.closeQueues()
+	d.ClearRenewed()
 	rxFd, err := rxSocket(d.Ifindex())
 	if err != nil {
 		return fmt.Errorf("%s: open packet socket: %w", d.Name(), err)
@@ -144,11 +146,17 @@ func txSocket(ifindex int) (int, error) {
 // Close implements netdev.Device.
 func (d *Device) Close(bool) error {
 	d.CloseLink()
-	if d.rx != nil {
-		d.rx.close()
-		unix.Close(d.tx.fd)
-	}
+	d.closeQueues()
 	return nil
+}
+
+func (d *Device) closeQueues() {
+	if d.rx == nil {
+		return
+	}
+	d.rx.close()
+	unix.Close(d.tx.fd)
+	d.rx, d.tx, d.rxqs, d.txqs = nil, nil, nil, nil
 }
 
 // RxQueues implements netdev.Device.

@@ -132,7 +132,7 @@ func encode(p *packet.Pool, i packet.Index, h *[HdrSize]byte) {
 		return
 	}
 	start, offset, ok := p.Partial(i)
-	if !ok {
+	if !ok || start+offset+2 > len(p.Data(i)) {
 		p.CompleteCsum(i)
 		return
 	}
@@ -150,3 +150,10 @@ func encode(p *packet.Pool, i packet.Index, h *[HdrSize]byte) {
 	binary.NativeEndian.PutUint16(h[offGSOSize:], m.GSOSize)
 	binary.NativeEndian.PutUint16(h[offHdrLen:], uint16(start+size))
 }
+
+// DecodeHeader sets the metadata of packet i that a struct virtio_net_hdr from
+// elsewhere (a virtual machine) tells.
+func DecodeHeader(p *packet.Pool, i packet.Index, h *[HdrSize]byte) { decode(p, i, h) }
+
+// EncodeHeader writes the struct virtio_net_hdr for packet i.
+func EncodeHeader(p *packet.Pool, i packet.Index, h *[HdrSize]byte) { encode(p, i, h) }
