@@ -171,6 +171,7 @@ func (c *call) put(d Datapath, key, actions string, p dpif.FlowPut) error {
 		_ = c.errorf(unix.EINVAL, "parsing flow key (%v)", err)
 		return err
 	}
+	p.Mask.RecircID = ^uint32(0) // a flow that does not say so is not for recirculated packets
 	if p.Actions, err = odp.ParseActions(actions, nil); err != nil {
 		return c.errorf(unix.EINVAL, "parsing actions")
 	}

@@ -38,7 +38,6 @@ type keyParser struct {
 	key, mask *flow.Flow
 	names     PortNames
 	vlans     int // encap() levels entered
-	ethTypes  int
 }
 
 func (p *keyParser) attr(n *node) error {

@@ -72,6 +72,7 @@ type Options struct {
 	Clock clock.Clock  // asked by polling threads; Run is told the time
 	Pool  *packet.Pool // memory of all packets, shared by all datapaths
 	CPUs  *CPUs
+	Dummy bool // a test datapath: ports get numbers from their names
 	// FormatPacket prints a packet for debug messages; nil: they go without.
 	FormatPacket func(packet []byte, packetType uint32) string
 }
@@ -79,6 +80,7 @@ type Options struct {
 // Dpif is one datapath.
 type Dpif struct {
 	typ, name string
+	dummy     bool
 	clock     clock.Clock
 	pool      *packet.Pool
 	cpus      *CPUs
@@ -112,7 +114,7 @@ var _ dpif.Dpif = (*Dpif)(nil)
 
 // New makes a datapath without ports.
 func New(o Options) *Dpif {
-	d := &Dpif{typ: o.Type, name: o.Name, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
+	d := &Dpif{typ: o.Type, name: o.Name, dummy: o.Dummy, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
 		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), support: allSupport()}
 	if d.cpus == nil {
 		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}

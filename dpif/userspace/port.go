@@ -95,7 +95,7 @@ func parseAffinity(list string) (map[int]int, error) {
 // chooseNumber picks a number for a new port.  The test bed's datapath takes
 // numbers out of names (p1, br0 -> 100), as stock does to make tests readable.
 func (d *Dpif) chooseNumber(name string) uint32 {
-	if d.typ != "netdev" && d.typ != "system" {
+	if d.dummy {
 		if no := numberInName(name); no != 0 && d.ports[no] == nil {
 			return no
 		}

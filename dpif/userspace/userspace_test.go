@@ -143,7 +143,7 @@ func newDpif(t testing.TB, cpus *CPUs) *Dpif {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := New(Options{Type: "dummy", Name: "ovs-" + t.Name(), Clock: &clock.Fake{}, Pool: pool, CPUs: cpus})
+	d := New(Options{Type: "dummy", Dummy: true, Name: "ovs-" + t.Name(), Clock: &clock.Fake{}, Pool: pool, CPUs: cpus})
 	t.Cleanup(func() {
 		_ = d.Close(true)
 		if got := pool.Available(); got != 8191 {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/cmd/internal/daemon"
 	"sluice/cmd/ovs-vswitchd/appctl"
 	"sluice/cmd/ovs-vswitchd/bridge"
@@ -24,6 +26,7 @@ import (
 	"sluice/netdev/rtnl"
 	"sluice/netdev/system"
 	"sluice/netdev/tap"
+	"sluice/netdev/vhostuser"
 	"sluice/netdev/vport"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/tunnel"
@@ -104,7 +107,7 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
 		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
 	})
-	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Routes: s.routes, Program: d.Name, Now: d.Clock.Now}, o.Dummy)
+	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Routes: s.routes, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
 	d.OnMemory(s.memory)
 	if o.Dummy {
 		d.Clock.RegisterTimeCommands(d.Ctl)
@@ -118,6 +121,7 @@ func (s *Switch) registerDevices() {
 	system.Register()
 	tap.Register()
 	afxdp.Register(s.pool)
+	vhostuser.Register()
 	vport.RegisterPatch()
 	if s.opts.Dummy {
 		dummy.Enable(s.opts.DummyLevel)
@@ -162,7 +166,24 @@ func (s *Switch) openDatapath(typ string) (dpif.Dpif, error) {
 	if typ == "system" && !slices.Contains(s.dummies, typ) {
 		log.Info("datapath type \"system\" is served by the userspace datapath")
 	}
-	return userspace.New(userspace.Options{Type: typ, Name: "ovs-" + typ, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus}), nil
+	return s.newDatapath(typ, "ovs-"+typ, pool), nil
+}
+
+func (s *Switch) newDatapath(typ, name string, pool *packet.Pool) dpif.Dpif {
+	return userspace.New(userspace.Options{Type: typ, Name: name, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus,
+		Dummy: slices.Contains(s.dummies, typ)})
+}
+
+// userDatapath makes a datapath for dpctl/add-dp.
+func (s *Switch) userDatapath(typ, name string) (dp dpif.Dpif, localType string, err error) {
+	if !slices.Contains(s.types, typ) {
+		return nil, "", unix.EAFNOSUPPORT
+	}
+	pool, err := s.pool()
+	if err != nil {
+		return nil, "", err
+	}
+	return s.newDatapath(typ, name, pool), s.deviceType(typ, "internal"), nil
 }
 
 // deviceType is the class of devices that serves an Interface type on a datapath.

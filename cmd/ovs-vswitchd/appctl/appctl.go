@@ -8,6 +8,7 @@ package appctl
 
 import (
 	"sluice/cmd/ovs-vswitchd/bridge"
+	"sluice/dpif"
 	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/unixctl"
 )
@@ -19,6 +20,9 @@ type Env struct {
 	Program string
 	// Now is the control loop's clock.
 	Now func() int64
+	// NewDatapath makes a datapath without ports for dpctl/add-dp and tells the type
+	// of device that its local port is.
+	NewDatapath func(typ, name string) (dp dpif.Dpif, localType string, err error)
 }
 
 // command is one row of a prefix's table.
