@@ -254,3 +254,17 @@ func BenchmarkEncode(b *testing.B) {
 		buf = l.AppendInstructions(buf[:0], ofver.OF13)
 	}
 }
+
+// Decoding takes its memory from chunks: less than one allocation an action list.
+func TestDecodeAllocations(t *testing.T) {
+	raw := mustParse(t, "set_tunnel:5,set_field:5->reg0,output:1,resubmit(,5)").AppendInstructions(nil, ofver.OF13)
+	var d Decoder
+	n := testing.AllocsPerRun(1000, func() {
+		if _, err := d.Instructions(raw, ofver.OF13, nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 0.5 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -212,3 +212,19 @@ func BenchmarkText(b *testing.B) {
 		buf = m.AppendText(buf[:0], nil, DefaultPriority)
 	}
 }
+
+func TestCodecAllocatesNothing(t *testing.T) {
+	m, _, err := Parse("tcp,in_port=1,nw_src=1.2.3.4,nw_dst=5.6.7.0/24,tp_dst=80", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := m.AppendEntries(nil, ofver.OF13, Cookie{})
+	buf := make([]byte, 0, 1024)
+	if n := testing.AllocsPerRun(100, func() {
+		sink.Decode(raw, Options{}, nil)
+		buf = sink.AppendOXM(buf[:0], ofver.OF13)
+		buf = sink.AppendText(buf[:0], nil, DefaultPriority)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
