@@ -17,6 +17,19 @@ import (
 // itself ready.
 const settleMs = 1000
 
+// settle lets relays get their contents, as long as that does not take too
+// long.
+func settle(d *daemon.Daemon, s *server.Server) {
+	var set poll.Set
+	end := d.Clock.Now() + settleMs
+	for now := d.Clock.Now(); now < end && !s.Settled(); now = d.Clock.Now() {
+		s.Run(now)
+		s.Wait(&set)
+		set.Timer(end)
+		set.Block(now)
+	}
+}
+
 func main() {
 	d := daemon.New(os.Args)
 	o := options{d: d}
@@ -32,19 +45,15 @@ func main() {
 	o.open(s)
 	d.Listen()
 	child := o.startChild()
+	settle(d, s)
+	d.Complete()
 	o.register(s)
 
 	var set poll.Set
-	settle := d.Clock.Now() + settleMs
 	for !d.Exiting() {
 		now := d.Clock.Now()
 		d.Run(now)
 		s.Run(now)
-		if now >= settle || s.Settled() {
-			d.Complete()
-		} else {
-			set.Timer(settle)
-		}
 		if child != nil && child.over() {
 			d.Exit()
 		}

@@ -12,6 +12,7 @@ import (
 	"sluice/dpif"
 	"sluice/internal/errno"
 	"sluice/netdev"
+	"sluice/netdev/vhostuser"
 	"sluice/ofproto"
 	"sluice/ofproto/ofp"
 	"sluice/schema/vswitch"
@@ -20,6 +21,11 @@ import (
 // configureDatapaths gives each datapath the settings of the Open_vSwitch row.
 func (b *Bridges) configureDatapaths(root *vswitch.OpenVSwitch) {
 	oc := rootConfig(root)
+	dir := b.env.RunDir
+	if sub := oc["vhost-sock-dir"]; sub != "" && !strings.Contains(sub, "..") {
+		dir += "/" + sub
+	}
+	vhostuser.SetSocketDir(dir)
 	b.restoring = mapBool(oc, "flow-restore-wait", false)
 	for _, ref := range b.sortedBackers() {
 		ref.dp.SetConfig(oc)
