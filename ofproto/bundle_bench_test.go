@@ -69,3 +69,34 @@ func BenchmarkBundle(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/flow")
 }
+
+// BenchmarkDump encodes flow statistics.
+func BenchmarkDump(b *testing.B) {
+	const n = 10000
+	sw := &Switch{Tables: table.New(0)}
+	for i := range n {
+		if err := sw.Tables.Apply(mixedFlow(i), table.Requester{}, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rules, err := sw.collect(&ofp.FlowStatsRequest{TableID: ofp.TableAll, OutPort: flow.OFPNone, OutGroup: ofp.GroupAny})
+	if err != nil {
+		b.Fatal(err)
+	}
+	req := ofp.Encode(ofp.OF10, 1, &ofp.FlowStatsRequest{NX: true, TableID: ofp.TableAll, OutPort: flow.OFPNone, OutGroup: ofp.GroupAny})
+	h, err := ofp.DecodeHeader(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		rb := ofp.NewReplyBuilder(h, ofp.WithNXM(ofp.DefaultProtocol(ofp.OF10), true))
+		var fs ofp.FlowStats
+		for _, r := range rules {
+			sw.flowStats(&fs, r, 1000)
+			rb.Add(&fs)
+		}
+		rb.Parts()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/flow")
+}

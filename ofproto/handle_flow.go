@@ -69,13 +69,12 @@ func sendAll(c *connmgr.Conn, msgs [][]byte) {
 
 // flowStats fills fs with what statistics say of a rule.
 func (sw *Switch) flowStats(fs *ofp.FlowStats, r *table.Rule, now int64) {
-	*fs = ofp.FlowStats{
-		Match: r.Match(), Cookie: r.Cookie, TableID: r.TableID, Priority: uint16(r.Priority()),
-		IdleTimeout: r.IdleTimeout(), HardTimeout: r.HardTimeout(),
-		IdleAge: ageSeconds(now - r.Used()), HardAge: ageSeconds(now - r.Modified()),
-		Actions: r.Actions, Flags: r.Flags, Importance: r.Importance,
-	}
+	r.Expand(&fs.Match.Flow, &fs.Match.Mask)
 	fs.Match.Tun = sw.tun
+	fs.Cookie, fs.TableID, fs.Priority = r.Cookie, r.TableID, uint16(r.Priority())
+	fs.IdleTimeout, fs.HardTimeout = r.IdleTimeout(), r.HardTimeout()
+	fs.IdleAge, fs.HardAge = ageSeconds(now-r.Used()), ageSeconds(now-r.Modified())
+	fs.Actions, fs.Flags, fs.Importance = r.Actions, r.Flags, r.Importance
 	fs.DurationSec, fs.DurationNsec = duration(r.Created, now)
 	fs.PacketCount, fs.ByteCount = r.Stats()
 }

@@ -97,6 +97,16 @@ func (r *Rule) Match() (f flow.Flow, m flow.Mask) {
 	return f, m
 }
 
+// Expand sets f and m to the rule's match.
+func (r *Rule) Expand(f *flow.Flow, m *flow.Mask) {
+	fw, mw := f.Words(), m.Words()
+	clear(fw[:])
+	clear(mw[:])
+	for i, x := range r.mask.idx {
+		fw[x], mw[x] = r.values[i], r.mask.words[i]
+	}
+}
+
 // IsCatchall reports whether r matches every packet.
 func (r *Rule) IsCatchall() bool { return r.mask.IsCatchall() }
 
