@@ -121,6 +121,8 @@ type port struct {
 
 // iface is an Interface row with its open device.
 type iface struct {
+	// warning is what goes to the error column although the interface works.
+	warning   *string
 	name, typ string             // typ of the row
 	row       *vswitch.Interface // nil: synthesized
 	dev       netdev.Device

@@ -132,7 +132,7 @@ func (b *Bridges) configureIface(br *bridge, p *port, i *iface) {
 		return
 	}
 	i.row.SetOfport(b.writes, ptr(int64(shownPort(i.ofport))))
-	i.row.SetError(b.writes, nil)
+	i.row.SetError(b.writes, i.warning)
 	b.setIfaceMAC(br, i)
 	if dp := br.sw.Port(i.ofport); dp != nil && dp.DPPort != dpif.PortNone {
 		if err := br.ref.dp.PortSetConfig(dp.DPPort, i.row.OtherConfig); err != nil {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -408,11 +409,14 @@ func shownPort(ofport uint32) uint32 {
 
 func (b *Bridges) setMTU(i *iface) {
 	want := val(i.row.MtuRequest)
+	i.warning = nil
 	if want <= 0 || int(want) == i.dev.MTU() {
 		return
 	}
 	if err := i.dev.SetMTU(int(want)); err != nil {
-		log.Warn("interface %s: cannot set MTU %d (%s)", i.name, want, errno.Text(err))
+		msg := fmt.Sprintf("interface %s: cannot set MTU %d (%s)", i.name, want, errno.Text(err))
+		log.Warn("%s", msg)
+		i.warning = &msg
 	}
 }
 
