@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -176,6 +177,12 @@ func (l *fdListener) Accept() (Conn, error) {
 		case err == unix.EINTR || err == unix.ECONNABORTED:
 		case err == unix.EAGAIN:
 			return nil, ErrAgain
+		case err == unix.EMFILE || err == unix.ENFILE:
+			// The kernel says so even if nobody waits.
+			if !spare.refuse(l.fd) {
+				return nil, ErrAgain
+			}
+			return nil, err
 		case err != nil:
 			fdLog.DbgRL(fdRL, "accept: %s", errno.Text(err))
 			return nil, err
@@ -183,6 +190,42 @@ func (l *fdListener) Accept() (Conn, error) {
 			return l.wrap(fd, from)
 		}
 	}
+}
+
+// spareFd is a descriptor in reserve for when the process is out of them. A
+// connection that waits in vain for a descriptor would keep its listener
+// readable and the loop spinning; refusing it costs one that we have.
+type spareFd struct {
+	mu sync.Mutex
+	fd int
+}
+
+var spare = &spareFd{fd: -1}
+
+// keep makes sure that there is a descriptor in reserve.
+func (s *spareFd) keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd < 0 {
+		s.fd, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+}
+
+// refuse takes one connection and ends it. It says whether there was one, or
+// may have been.
+func (s *spareFd) refuse(listener int) bool {
+	s.mu.Lock()
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+		s.fd = -1
+	}
+	fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	if err == nil {
+		unix.Close(fd)
+	}
+	s.mu.Unlock()
+	s.keep()
+	return err != unix.EAGAIN
 }
 
 func (l *fdListener) Close() error {

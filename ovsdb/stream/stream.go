@@ -115,6 +115,7 @@ func Open(target string, opts Options) (Conn, error) {
 // Listen starts to listen.
 func Listen(target string, opts Options) (Listener, error) {
 	cPstreamOpen.Inc()
+	spare.keep()
 	kind, rest, ok := strings.Cut(target, ":")
 	if !ok {
 		return nil, unix.EAFNOSUPPORT

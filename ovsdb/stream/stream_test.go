@@ -204,3 +204,40 @@ func FuzzTokens(f *testing.F) {
 		splitPortHost(s)
 	})
 }
+
+// Out of descriptors, a waiting connection is refused, not left to keep the
+// listener readable.
+func TestNoDescriptors(t *testing.T) {
+	o := Options{RunDir: t.TempDir()}
+	l, err := Listen("punix:s", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var before unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &before)
+	c, err := Open("unix:s", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: before.Max})
+	var used []int
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		used = append(used, fd)
+	}
+	_, first := l.Accept()
+	_, second := l.Accept()
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &before)
+	for _, fd := range used {
+		unix.Close(fd)
+	}
+	if !errors.Is(first, unix.EMFILE) || second != ErrAgain {
+		t.Errorf("accept: %v, then %v", first, second)
+	}
+	eof(t, c)
+}
