@@ -267,7 +267,7 @@ func (f *Field) AllOnes(mask *Value) bool { return allOnes(mask[:f.Size]) }
 // AllZero says whether mask (or a value) has no bit set.
 func (f *Field) AllZero(mask *Value) bool { return allZero(mask[:f.Size]) }
 
-// Exact says whether mask covers every significant bit of the field.
+// ExactMask says whether mask covers every significant bit of the field.
 func (f *Field) ExactMask(mask *Value) bool {
 	n := int(f.Size) - int(f.Bits)/8
 	if !allOnes(mask[n:f.Size]) {

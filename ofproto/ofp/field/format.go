@@ -302,7 +302,7 @@ func fragName(value, mask uint8) string {
 	return "<error>"
 }
 
-// AppendSub appends the text of s, such as NXM_NX_REG0[0..5].
+// AppendText appends the text of s, such as NXM_NX_REG0[0..5].
 func (s Sub) AppendText(b []byte) []byte {
 	if name := WireName(s.ID); name != "" {
 		b = append(b, name...)

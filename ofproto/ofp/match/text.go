@@ -128,7 +128,7 @@ func (p *printer) mac(name string, v, mask *flow.MAC) {
 	}
 }
 
-// Append appends m's text, as stock prints matches.  A priority other than the default
+// AppendText appends m's text, as stock prints matches.  A priority other than the default
 // comes first.  ports (which may be nil) gives the names of ports.
 func (m *Match) AppendText(b []byte, ports field.PortMap, priority int) []byte {
 	start := len(b)
