@@ -410,7 +410,7 @@ func exactInt(s string, f float64, integral bool) (int64, bool) {
 		return 0, false // ParseInt has refused it: out of range
 	}
 	if f == 0 {
-		return 0, allZero(s)
+		return 0, true // also what is too small for a double
 	}
 	if math.Trunc(f) != f || math.Abs(f) >= 1<<63 {
 		return 0, false
@@ -439,16 +439,6 @@ func exactInt(s string, f float64, integral bool) (int64, bool) {
 	digits += strings.Repeat("0", point-len(digits))
 	n, err := strconv.ParseInt(digits, 10, 64)
 	return n, err == nil
-}
-
-// allZero tells whether no digit of the mantissa differs from 0.
-func allZero(s string) bool {
-	for i := 0; i < len(s) && s[i] != 'e' && s[i] != 'E'; i++ {
-		if s[i] >= '1' && s[i] <= '9' {
-			return false
-		}
-	}
-	return true
 }
 
 // Skip passes over the next value, checking no more than its brackets.
