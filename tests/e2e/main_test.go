@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +235,89 @@ func TestCrashAndRestart(t *testing.T) {
 	}
 	if out := s.Run("ip", "-d", "link", "show", "p0"); strings.Contains(out, "xdp") {
 		t.Errorf("exit leaves an XDP program:\n%s", out)
+	}
+}
+
+func TestOvsCtl(t *testing.T) {
+	testkit.Need(t, "ping")
+	s := testkit.NewSwitch(t, testkit.Options{NoStart: true})
+	h := hosts(t, s, 2)
+	s.Run("mkdir", "-p", s.Dir+"/openvswitch")
+	ctl := func(args ...string) { t.Helper(); s.Tool("/usr/share/openvswitch/scripts/ovs-ctl", args...) }
+	ctl("start", "--system-id=random", "--no-record-hostname")
+	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure")
+	s.Vsctl("add-port", "br0", "p0", "--", "set", "interface", "p0", "type=afxdp", "--", "add-port", "br0", "p1")
+	s.Ofctl("add-flow", "br0", "cookie=7,priority=3,actions=normal")
+	h[0].Ping("10.9.0.2", 3)
+	for col, want := range map[string]string{"ovs_version": `"3.1.0"`, "db_version": `"8.3.1"`, "system_type": "debian"} {
+		if got := s.Vsctl("get", "open", ".", col); got != want {
+			t.Errorf("%s: %s, want %s", col, got, want)
+		}
+	}
+	// A restart saves the flows and puts them back.
+	ctl("restart", "--system-id=random", "--no-record-hostname")
+	if dump := s.Ofctl("dump-flows", "br0", "cookie=7/-1"); !strings.Contains(dump, "priority=3 actions=NORMAL") {
+		t.Errorf("flows after the restart:\n%s", dump)
+	}
+	if got := s.Vsctl("get", "open", ".", "other_config"); strings.Contains(got, "flow-restore-wait") {
+		t.Errorf("flow-restore-wait is still set: %s", got)
+	}
+	h[0].Ping("10.9.0.2", 3)
+	ctl("stop")
+	if s.Pid("ovs-vswitchd") != 0 || s.Pid("ovsdb-server") != 0 {
+		t.Error("a pidfile is left behind")
+	}
+}
+
+// Garbage on a socket costs its sender the connection and nobody else anything.
+func TestGarbageOnSockets(t *testing.T) {
+	testkit.Need(t)
+	s := testkit.NewSwitch(t, testkit.Options{})
+	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
+	pid := s.Pid("ovs-vswitchd")
+	for _, path := range []string{"db.sock", "br0.mgmt", fmt.Sprintf("ovs-vswitchd.%d.ctl", pid), fmt.Sprintf("ovsdb-server.%d.ctl", s.Pid("ovsdb-server"))} {
+		for _, junk := range []string{"\x00\x01\x02garbage\xff\xff", "{\"method\":[]}", strings.Repeat("[", 5000), "\x01\x0e\x00\x07aaaa"} {
+			c, err := net.Dial("unix", s.Dir+"/"+path)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			c.Write([]byte(junk))
+			c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+			var buf [4096]byte
+			for {
+				if _, err := c.Read(buf[:]); err != nil {
+					break
+				}
+			}
+			c.Close()
+		}
+	}
+	if s.Pid("ovs-vswitchd") != pid {
+		t.Error("ovs-vswitchd was restarted")
+	}
+	s.Vsctl("add-port", "br0", "i1", "--", "set", "interface", "i1", "type=internal")
+	s.Ofctl("dump-flows", "br0")
+	s.Appctl("version")
+}
+
+// fallbacks are sets of kernel features that are treated as missing, each alone and
+// all that a 6.1 kernel lacks together.
+var fallbacks = []string{"vlan-kfunc", "native", "shared-umem", "need-wakeup", "tx-budget", "tx-metadata", "multi-buffer",
+	"vlan-kfunc,tx-budget,tx-metadata,multi-buffer"}
+
+// The main job works without each of the features that it uses.
+func TestKernelFallbacks(t *testing.T) {
+	testkit.Need(t, "iperf3", "ping")
+	for _, probes := range fallbacks {
+		t.Run(probes, func(t *testing.T) {
+			s := testkit.NewSwitch(t, testkit.Options{Env: []string{"SLUICE_TEST_MISSING_FEATURES=" + probes}})
+			h := hosts(t, s, 2)
+			s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
+			for _, p := range []string{"p0", "p1"} {
+				s.Vsctl("add-port", "br0", p, "--", "set", "interface", p, "type=afxdp")
+			}
+			h[0].Ping("10.9.0.2", 5)
+			requireTCP(t, h[0], h[1], "10.9.0.2")
+		})
 	}
 }
