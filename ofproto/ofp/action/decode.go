@@ -232,7 +232,7 @@ func (d *Decoder) one(f *form, a []byte, ver ofver.Version) error {
 		return d.decodeOutput(field.PortFrom16(be.Uint16(a[4:])), be.Uint16(a[6:]))
 	case Raw11Output:
 		port := be.Uint32(a[4:])
-		if !field.PortValid(port) {
+		if !field.CheckPort(port) {
 			return oferr.OFPBAC_BAD_OUT_PORT
 		}
 		return d.decodeOutput(port, be.Uint16(a[8:]))

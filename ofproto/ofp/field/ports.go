@@ -27,6 +27,19 @@ var (
 	tableLog = vlog.New("ofp_table")
 )
 
+var portRL = vlog.NewLimiter(1, 5)
+
+// CheckPort says whether a 32-bit port number from a message is valid, as PortValid
+// does, and logs one that is not.
+func CheckPort(port uint32) bool {
+	if PortValid(port) {
+		return true
+	}
+	portLog.WarnRL(portRL, "port %d is outside the supported range 0 through %d or 0x%x through 0x%x",
+		port, flow.OFPMax&0xffff-1, uint32(flow.OFPMax), uint32(0xffffffff))
+	return false
+}
+
 var reserved = [...]struct {
 	name string
 	port uint32

@@ -163,7 +163,7 @@ func MaskL3Prereqs(f *flow.Flow, id ID, wc *flow.Mask) {
 func (f *Field) ValueValid(v *Value) bool {
 	switch f.ID {
 	case InPortOXM, ActsetOutput:
-		return PortValid(be.Uint32(v[:]))
+		return CheckPort(be.Uint32(v[:]))
 	case IPDSCP:
 		return v[0]&^0xfc == 0
 	case IPDSCPShifted:

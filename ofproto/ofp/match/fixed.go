@@ -194,7 +194,7 @@ func (m *Match) Decode11(b []byte) error {
 	wild := be.Uint32(b[8:])
 	if wild&w11InPort == 0 {
 		port := be.Uint32(b[4:])
-		if !field.PortValid(port) {
+		if !field.CheckPort(port) {
 			return oferr.OFPBMC_BAD_VALUE
 		}
 		f.InPort, w.InPort = port, 0xffffffff
