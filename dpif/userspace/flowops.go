@@ -158,12 +158,12 @@ func (d *Dpif) FlowGet(ufid flow.UFID, pmd int) (out dpif.Flow, err error) {
 }
 
 // FlowDump implements dpif.Dpif: thread by thread, the loop's first, in the order
-// of their slots.
+// that the flows were added in.
 func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 	buf := make([]dpif.Flow, 0, dumpChunk)
 	for _, t := range d.threads() {
-		next, more := 0, true
-		for more {
+		var next cursor
+		for more := true; more; {
 			buf = buf[:0]
 			t.do(func() { next, more = t.dump(next, &buf) })
 			for i := range buf {
@@ -178,18 +178,15 @@ func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 	}
 }
 
-// dump appends flows from a slot on and returns where to go on.
-func (t *thread) dump(from int, buf *[]dpif.Flow) (next int, more bool) {
-	for slot := from; slot < len(t.flows.hot); slot++ {
-		if !t.flows.hot[slot].live {
-			continue
-		}
+// dump appends flows from a cursor on and returns where to go on.
+func (t *thread) dump(from cursor, buf *[]dpif.Flow) (next cursor, more bool) {
+	for at := t.flows.resume(from); at != 0; at = t.flows.cold[at-1].next {
 		if len(*buf) == cap(*buf) {
-			return slot, true
+			return cursor{slot: at, seq: t.flows.cold[at-1].seq}, true
 		}
-		*buf = append(*buf, t.describe(uint32(slot)))
+		*buf = append(*buf, t.describe(at-1))
 	}
-	return len(t.flows.hot), false
+	return cursor{}, false
 }
 
 // FlowFlush implements dpif.Dpif.

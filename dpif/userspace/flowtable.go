@@ -26,6 +26,10 @@ type coldFlow struct {
 	key     flow.Flow // as it was put, not masked
 	mask    *flow.Mask
 	actions []odp.Action
+	// The flows of a thread form a list in the order that they were added in; dumps
+	// follow it.
+	seq        uint64 // grows with every flow
+	prev, next uint32 // slot + 1; 0: none
 }
 
 // flowTable is the megaflows of one thread: slots with generations, a classifier
@@ -38,6 +42,9 @@ type flowTable struct {
 	byUFID map[flow.UFID]uint32
 	cls    map[uint32]*dpcls.Classifier // by input port
 	masks  map[flow.Mask]*maskRef       // one copy of every mask in use
+	seq    uint64                       // of the last flow added
+	// Ends of the list of flows; slot + 1, 0: no flows.
+	first, lastAdded uint32
 
 	// The classifier looked up last: the packets of a batch have one port.
 	lastPort uint32
@@ -99,6 +106,7 @@ func (t *flowTable) add(ufid flow.UFID, key *flow.Flow, mask *flow.Mask, actions
 	}
 	t.hot[slot] = hotFlow{out: singleOutput(actions), live: true}
 	t.cold[slot] = coldFlow{ufid: ufid, key: *key, mask: t.holdMask(mask), actions: actions}
+	t.link(slot)
 	c := t.classifier(key.InPort)
 	if c == nil {
 		c = &dpcls.Classifier{}
@@ -108,6 +116,58 @@ func (t *flowTable) add(ufid flow.UFID, key *flow.Flow, mask *flow.Mask, actions
 	c.Insert(key, mask, slot)
 	t.byUFID[ufid] = slot
 	return slot
+}
+
+// link appends a flow to the list.
+func (t *flowTable) link(slot uint32) {
+	f := &t.cold[slot]
+	t.seq++
+	f.seq, f.prev = t.seq, t.lastAdded
+	if f.prev != 0 {
+		t.cold[f.prev-1].next = slot + 1
+	} else {
+		t.first = slot + 1
+	}
+	t.lastAdded = slot + 1
+}
+
+// unlink takes a flow out of the list.
+func (t *flowTable) unlink(slot uint32) {
+	f := &t.cold[slot]
+	if f.prev != 0 {
+		t.cold[f.prev-1].next = f.next
+	} else {
+		t.first = f.next
+	}
+	if f.next != 0 {
+		t.cold[f.next-1].prev = f.prev
+	} else {
+		t.lastAdded = f.prev
+	}
+}
+
+// cursor is where a dump stopped: the flow that comes next, and the number that the
+// flows from there on have at least.
+type cursor struct {
+	slot uint32 // slot + 1; 0: begin
+	seq  uint64
+}
+
+// resume returns the slot + 1 of the flow at a cursor, or behind it when that one is
+// gone.
+func (t *flowTable) resume(c cursor) uint32 {
+	if c.seq == 0 {
+		return t.first
+	}
+	if c.slot != 0 && t.hot[c.slot-1].live && t.cold[c.slot-1].seq == c.seq {
+		return c.slot
+	}
+	for at := t.first; at != 0; at = t.cold[at-1].next {
+		if t.cold[at-1].seq >= c.seq {
+			return at
+		}
+	}
+	return 0
 }
 
 func (t *flowTable) setActions(slot uint32, actions []odp.Action) {
@@ -130,6 +190,7 @@ func (t *flowTable) remove(slot uint32) {
 		delete(t.byUFID, f.ufid)
 	}
 	t.dropMask(f.mask)
+	t.unlink(slot)
 	*f = coldFlow{}
 	t.hot[slot] = hotFlow{}
 	t.gens[slot]++

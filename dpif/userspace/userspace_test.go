@@ -547,3 +547,42 @@ func TestPlacement(t *testing.T) {
 		_ = d.PortDel(1)
 	}
 }
+
+// A dump lists flows in the order that they were added in, whatever slots they
+// have, and goes on when flows go away under it.
+func TestDumpOrder(t *testing.T) {
+	d := newDpif(t, nil)
+	ufids := map[uint16]flow.UFID{}
+	put := func(n uint16) {
+		p := &dpif.FlowPut{Key: flow.Flow{InPort: 1, TpDst: n}, Mask: flow.Mask{InPort: ^uint32(0), TpDst: 0xffff},
+			Create: true, PMD: dpif.PMDNone}
+		if err := d.FlowPut(p); err != nil {
+			t.Fatal(err)
+		}
+		ufids[n] = p.Key.HashUFID()
+	}
+	for n := range uint16(200) {
+		put(n)
+	}
+	for n := range uint16(100) {
+		_, _ = d.FlowDel(ufids[n], dpif.PMDNone)
+	}
+	for n := range uint16(100) {
+		put(1000 + n)
+	}
+	last, n := uint16(0), 0
+	d.FlowDump(func(f *dpif.Flow) bool {
+		if f.Key.TpDst <= last {
+			t.Errorf("flow %d after %d", f.Key.TpDst, last)
+		}
+		last = f.Key.TpDst
+		n++
+		if last == 110 {
+			_, _ = d.FlowDel(ufids[164], dpif.PMDNone) // the next chunk begins there
+		}
+		return true
+	})
+	if n != 199 || d.FlowCount() != 199 {
+		t.Errorf("%d flows dumped of %d", n, d.FlowCount())
+	}
+}
