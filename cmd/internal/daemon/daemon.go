@@ -48,7 +48,7 @@ import (
 )
 
 var (
-	log      = vlog.New("daemon")
+	log      = vlog.New("daemon_unix")
 	fatalLog = vlog.New("fatal_signal")
 )
 
