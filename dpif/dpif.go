@@ -172,8 +172,7 @@ type Dpif interface {
 
 	// SetUpcall sets the upcall function, once.
 	SetUpcall(UpcallFunc)
-	// SetSweep sets the function that a flow's removal by the datapath itself
-	// (flush, port removal) reports to.
+	// Support says what actions and fields the datapath knows.
 	Support() Support
 	Stats() DPStats
 

@@ -6,6 +6,7 @@ import (
 	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
+	"sluice/netdev/packet"
 )
 
 // dumpChunk is how many flows a thread copies between two batches.
@@ -131,11 +132,24 @@ func (t *thread) flowStats(slot uint32) dpif.FlowStats {
 	return dpif.FlowStats{Packets: f.packets, Bytes: f.bytes, Used: f.used, TCPFlags: f.tcpFlags}
 }
 
+// hideNDExt takes the neighbour discovery extensions out of a flow that is shown:
+// stock's userspace datapath matches on them but does not tell.
+func hideNDExt(key, mask *flow.Flow) {
+	if key.DLType != flow.EthIPv6 || key.NwProto != packet.ProtoICMPv6 {
+		return
+	}
+	for _, f := range [...]*flow.Flow{key, mask} {
+		f.IGMPGroup, f.NDOptType = 0, 0
+	}
+}
+
 // describe copies a flow for the contract.
 func (t *thread) describe(slot uint32) dpif.Flow {
 	f := &t.flows.cold[slot]
-	return dpif.Flow{UFID: f.ufid, Key: f.key, Mask: *f.mask, Actions: f.actions,
+	out := dpif.Flow{UFID: f.ufid, Key: f.key, Mask: *f.mask, Actions: f.actions,
 		Stats: t.flowStats(slot), PMD: t.core, DPLayer: "ovs"}
+	hideNDExt(&out.Key, out.Mask.AsFlow())
+	return out
 }
 
 // FlowGet implements dpif.Dpif; for PMDAll it adds up the statistics of all

@@ -32,7 +32,9 @@ func (t *thread) logUpcall(u *dpif.Upcall) {
 	if f := t.dp.formatPacket; f != nil {
 		text = f(u.Whole(), u.Key.PacketType)
 	}
-	log.Dbg("%s: %s upcall:\n%s\n%s", t.dp.name, kind, odp.FormatKeyVerbose(nil, u.Key, nil, nil), text)
+	key := *u.Key
+	hideNDExt(&key, &flow.Flow{})
+	log.Dbg("%s: %s upcall:\n%s\n%s", t.dp.name, kind, odp.FormatKeyVerbose(nil, &key, nil, nil), text)
 }
 
 // logFlowChange logs a flow that was added, or whose actions were old.
