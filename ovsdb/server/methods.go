@@ -173,7 +173,7 @@ func (c *session) startMonitor(m *jsonrpc.Msg, sm *sessionMonitor, since data.UU
 	// Commits that are on their way into the file are in the snapshot and in
 	// the history from which they will be published: count from here on.
 	seq, last := d.seq, d.lastID
-	if sm.Version() == monitor.V3 && d.hasIDs(sm) && len(d.pending) == 0 {
+	if sm.Version() == monitor.V3 && d.remembers(sm) && len(d.pending) == 0 {
 		if text, found := d.hist.Since(sm.Monitor, since, seq); found {
 			d.reg.Add(sm.Monitor, seq)
 			d.reg.Composed(sm.Monitor)
@@ -205,6 +205,13 @@ func (c *session) startMonitor(m *jsonrpc.Msg, sm *sessionMonitor, since data.UU
 // (ovsdb-client) relies on zeros there; it could not use an id anyhow.
 func (d *database) hasIDs(sm *sessionMonitor) bool {
 	return !sm.NoIDs
+}
+
+// remembers tells whether a client that was away gets only what it missed. A
+// small standalone database is sent whole, as stock does with all of them: it
+// is hardly more, and clients that track changes are used to it.
+func (d *database) remembers(sm *sessionMonitor) bool {
+	return d.hasIDs(sm) && (d.model != standalone || d.d.Rows() > smallDB)
 }
 
 func (c *session) finishMonitor(m *jsonrpc.Msg, sm *sessionMonitor, sl *slot, text []byte, found bool, last data.UUID) {
