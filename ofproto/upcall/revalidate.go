@@ -30,7 +30,8 @@ type revalidator struct {
 	seenSeq  uint64  // revalidation sequence that the last round began with
 	next     int64   // when the next round is due, ms
 	paused   bool
-	waiters  []func()
+	waiters  []func() // of the next round
+	current  []func() // of this round
 
 	flowLimit, maxIdle, maxRevalidator int64
 	avgFlows, maxFlows                 int
@@ -108,6 +109,7 @@ func (u *Udpif) begin(now int64) {
 	r := &u.rv
 	r.seq.Add(1)
 	r.running, r.started = true, now
+	r.current, r.waiters = r.waiters, nil
 	r.seenSeq = u.reval.Load()
 	n := u.dp.FlowCount()
 	r.maxFlows = max(r.maxFlows, n)
@@ -176,8 +178,8 @@ func (u *Udpif) step(now int64, n int) {
 	u.adaptLimit()
 	r.next = now + min(r.maxIdle, r.maxRevalidator)
 	r.done++
-	ready := r.waiters
-	r.waiters = nil
+	ready := r.current
+	r.current = nil
 	for _, fn := range ready {
 		fn()
 	}

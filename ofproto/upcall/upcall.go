@@ -316,6 +316,7 @@ func (u *Udpif) controller(up *dpif.Upcall) {
 	}
 	st := u.pool.Find(a.RecircID)
 	if st == nil {
+		log.DbgRL(rl, "controller action with unknown recirc_id %#x", a.RecircID)
 		return
 	}
 	pkt := up.Packet
