@@ -33,6 +33,12 @@ const PortNone PortNo = 0xffffffff
 // Device is a network device as ofproto sees it.
 type Device = netdev.Device
 
+// DeviceStats are a device's counters; Unsupported stands for one that it lacks.
+type DeviceStats = netdev.Stats
+
+// Unsupported marks a counter that a device does not keep.
+const Unsupported = netdev.Unsupported
+
 // Port is a port of a datapath.
 type Port struct {
 	No   PortNo

@@ -3,8 +3,8 @@ package ofproto
 import (
 	"math"
 
+	"sluice/dpif"
 	"sluice/dpif/flow"
-	"sluice/netdev"
 	"sluice/ofproto/connmgr"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/oferr"
@@ -78,8 +78,8 @@ func (sw *Switch) handlePortStats(r *request) error {
 }
 
 // portCounters converts a device's counters.  What devices do not tell is unknown.
-func portCounters(s netdev.Stats) ofp.PortCounters {
-	const none = netdev.Unsupported
+func portCounters(s dpif.DeviceStats) ofp.PortCounters {
+	const none = dpif.Unsupported
 	return ofp.PortCounters{
 		RxPackets: s.RxPackets, TxPackets: s.TxPackets, RxBytes: s.RxBytes, TxBytes: s.TxBytes,
 		RxDropped: s.RxDropped, TxDropped: s.TxDropped, RxErrors: s.RxErrors, TxErrors: s.TxErrors,

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/dpif"
 	"sluice/dpif/flow"
-	"sluice/netdev"
 	"sluice/ofproto/ofp"
 )
 
@@ -19,7 +19,7 @@ type Port struct {
 	OFPort uint32
 	Name   string
 	Type   string // of the device
-	Dev    netdev.Device
+	Dev    dpif.Device
 	DPPort uint32   // set by Datapath.PortAdd
 	Desc   ofp.Port // as OpenFlow describes it, with Config and State
 
@@ -84,7 +84,7 @@ func (ps *portSet) sort() {
 	ps.sorted = slices.SortedFunc(maps.Values(ps.byNumber), func(a, b *Port) int { return cmp.Compare(a.OFPort, b.OFPort) })
 }
 
-func (sw *Switch) addPort(dev netdev.Device, want uint32, now int64) (uint32, error) {
+func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, error) {
 	ps := &sw.ports
 	if ps.byName[dev.Name()] != nil {
 		return flow.OFPNone, unix.EEXIST

@@ -3,11 +3,11 @@ package ofproto
 import (
 	"sync"
 
+	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/internal/coverage"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
-	"sluice/netdev"
 	"sluice/ofproto/connmgr"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/field"
@@ -204,7 +204,7 @@ func (sw *Switch) Destroy(now int64) {
 
 // PortAdd adds a device as a port, under number want (0 or flow.OFPNone: a free one
 // is chosen), and returns the number.
-func (sw *Switch) PortAdd(dev netdev.Device, want uint32, now int64) (uint32, error) {
+func (sw *Switch) PortAdd(dev dpif.Device, want uint32, now int64) (uint32, error) {
 	sw.conns.SetNow(now)
 	return sw.addPort(dev, want, now)
 }

@@ -20,7 +20,6 @@ type statusWriter struct {
 	refreshAll  bool
 	statsAt     int64
 	statsEvery  int64
-	statsNow    bool
 	controllers map[client.UUID]string // summary of what was written last
 }
 
