@@ -66,6 +66,10 @@ func (p *nodeParser) node(depth int) (node, error) {
 	n := node{name: p.token("=(,) \t\r\n")}
 	if p.i < len(p.s) && p.s[p.i] == '=' {
 		p.i++
+		// White space may stand in front of a value: stock reads numbers so.
+		for p.i < len(p.s) && strings.IndexByte(" \t\r\n", p.s[p.i]) >= 0 {
+			p.i++
+		}
 		n.value = p.token("(,) \t\r\n")
 	}
 	if p.i < len(p.s) && p.s[p.i] == '(' {
