@@ -112,6 +112,12 @@ var registry struct {
 
 var sink atomic.Pointer[Sink]
 
+// ThreadSink is a Sink that also gets the name of the thread, empty for the
+// main loop.
+type ThreadSink func(m *Module, thread string, l Level, text string)
+
+var threadSink atomic.Pointer[ThreadSink]
+
 // New returns the module of that name. Packages that share a module name get
 // the same one.
 func New(name string) *Module {
@@ -178,6 +184,16 @@ func SetSink(s Sink) {
 	sink.Store(&s)
 }
 
+// SetThreadSink installs a receiver of all messages instead of a Sink; nil
+// takes it away.
+func SetThreadSink(s ThreadSink) {
+	if s == nil {
+		threadSink.Store(nil)
+		return
+	}
+	threadSink.Store(&s)
+}
+
 // SetActive says whether a destination exists at all, whatever the levels
 // say: the log file does not until it is opened.
 func SetActive(d Dest, on bool) {
@@ -234,9 +250,11 @@ func (m *Module) Log(l Level, format string, args ...any) {
 	}
 }
 
-func (m *Module) emit(l Level, format string, args []any) {
-	s := sink.Load()
-	if s == nil {
+func (m *Module) emit(l Level, format string, args []any) { m.emitAs("", l, format, args) }
+
+func (m *Module) emitAs(thread string, l Level, format string, args []any) {
+	ts, s := threadSink.Load(), sink.Load()
+	if ts == nil && s == nil {
 		return
 	}
 	text := format
@@ -245,8 +263,42 @@ func (m *Module) emit(l Level, format string, args []any) {
 	} else if strings.Contains(format, "%%") {
 		text = strings.ReplaceAll(format, "%%", "%")
 	}
-	(*s)(m, l, text)
+	// A Sink is what tests install, so it comes before what a program has.
+	if s != nil {
+		(*s)(m, l, text)
+	} else {
+		(*ts)(m, thread, l, text)
+	}
 }
+
+// Thread is a module as a thread other than the main loop uses it: its lines
+// show the thread's name in parentheses, as "dpif_netdev(pmd-c01/id:7)".
+type Thread struct {
+	m    *Module
+	name string
+}
+
+// As returns the module for a thread of that name.
+func (m *Module) As(thread string) Thread { return Thread{m, thread} }
+
+// Log emits one message.
+func (t Thread) Log(l Level, format string, args ...any) {
+	if t.m.Enabled(l) {
+		t.m.emitAs(t.name, l, format, args)
+	}
+}
+
+// Err logs a failure.
+func (t Thread) Err(format string, args ...any) { t.Log(Err, format, args...) }
+
+// Warn logs something odd that the switch can live with.
+func (t Thread) Warn(format string, args ...any) { t.Log(Warn, format, args...) }
+
+// Info logs an event that an operator wants to see.
+func (t Thread) Info(format string, args ...any) { t.Log(Info, format, args...) }
+
+// Dbg logs what only a developer wants to see.
+func (t Thread) Dbg(format string, args ...any) { t.Log(Dbg, format, args...) }
 
 // Emer logs that the system is unusable.
 func (m *Module) Emer(format string, args ...any) { m.Log(Emer, format, args...) }

@@ -69,3 +69,18 @@ func TestLimiter(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestThreads(t *testing.T) {
+	var got []string
+	SetThreadSink(func(m *Module, thread string, l Level, text string) {
+		got = append(got, fmt.Sprintf("%s(%s)|%s|%s", m.Name(), thread, l, text))
+	})
+	t.Cleanup(func() { SetThreadSink(nil) })
+	m := New("test_threads")
+	m.Info("main")
+	m.As("monitor1").Info("%d created", 1)
+	m.As("monitor1").Dbg("not wanted")
+	if d := cmp.Diff([]string{"test_threads()|INFO|main", "test_threads(monitor1)|INFO|1 created"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -104,9 +104,16 @@ func (s *Sink) convert(b []byte, conversion byte, arg string, r *record) []byte 
 	case 'r':
 		return strconv.AppendInt(b, r.time.Sub(s.start).Milliseconds(), 10)
 	case 't':
-		return append(b, "main"...)
+		if r.thread == "" {
+			return append(b, "main"...)
+		}
+		return append(b, r.thread...)
 	case 'T':
-		// The name of the thread in parentheses, which the main loop has none of.
+		if r.thread != "" {
+			b = append(b, '(')
+			b = append(b, r.thread...)
+			b = append(b, ')')
+		}
 		return b
 	}
 	return append(b, conversion)

@@ -63,7 +63,7 @@ func New(program, logDir string, wall func() time.Time) *Sink {
 }
 
 // Install makes the sink receive all messages of the process.
-func (s *Sink) Install() { vlog.SetSink(s.emit) }
+func (s *Sink) Install() { vlog.SetThreadSink(s.emit) }
 
 // Core returns the sink for libraries that use zap. The name of a logger is
 // the module.
@@ -75,14 +75,16 @@ func (s *Sink) Program() string { return s.program }
 // record is one message on its way to the destinations.
 type record struct {
 	module *vlog.Module
+	// thread is empty for the main loop.
+	thread string
 	level  vlog.Level
 	text   string
 	time   time.Time
 	seq    uint64
 }
 
-func (s *Sink) emit(m *vlog.Module, l vlog.Level, text string) {
-	r := record{m, l, text, s.wall(), s.seq.Add(1)}
+func (s *Sink) emit(m *vlog.Module, thread string, l vlog.Level, text string) {
+	r := record{m, thread, l, text, s.wall(), s.seq.Add(1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d := range vlog.NDests {
@@ -124,7 +126,7 @@ func (c *core) Check(ent zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Check
 // Write logs the entry's message; fields are left out, since our lines have no
 // place for them.
 func (c *core) Write(ent zapcore.Entry, fields []zapcore.Field) error {
-	c.sink.emit(vlog.New(ent.LoggerName), fromZap(ent.Level), ent.Message)
+	c.sink.emit(vlog.New(ent.LoggerName), "", fromZap(ent.Level), ent.Message)
 	return nil
 }
 

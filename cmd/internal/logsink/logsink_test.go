@@ -30,7 +30,7 @@ func newSink(t *testing.T) (*Sink, func() string) {
 	s.Install()
 	t.Cleanup(func() {
 		s.CloseFile()
-		vlog.SetSink(nil)
+		vlog.SetThreadSink(nil)
 		console.Close()
 		for d := range vlog.NDests {
 			AllLevels(d, vlog.Info)
@@ -66,6 +66,15 @@ func TestPatterns(t *testing.T) {
 		if got := console(); got != tc.want+"\n" {
 			t.Errorf("%q: %q, want %q", tc.pattern, got, tc.want)
 		}
+	}
+}
+
+func TestThreadName(t *testing.T) {
+	s, console := newSink(t)
+	s.SetPattern(vlog.Console, "%c%T|%t|%m")
+	testLog.As("pmd-c01/id:7").Info("x")
+	if got := console(); got != "test_module(pmd-c01/id:7)|pmd-c01/id:7|x\n" {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -235,7 +244,7 @@ func FuzzFormat(f *testing.F) {
 	f.Add("%-0123456789999p%D{%")
 	s := New("prog", "", func() time.Time { return time.Unix(0, 0) })
 	f.Fuzz(func(t *testing.T, p string) {
-		s.format(nil, p, &record{testLog, vlog.Info, "text", time.Unix(0, 0), 1})
+		s.format(nil, p, &record{testLog, "", vlog.Info, "text", time.Unix(0, 0), 1})
 		s.Set("PATTERN:console:" + p)
 	})
 }
