@@ -166,7 +166,7 @@ func (r *Rule) agrees(c *Rule) bool {
 func overlaps(a, b *Rule) bool {
 	i := 0
 	for j, x := range b.mask.idx {
-		for i < len(a.mask.idx) && a.mask.idx[i] < x {
+		for i < len(a.mask.idx) && stageRank[a.mask.idx[i]] < stageRank[x] {
 			i++
 		}
 		if i == len(a.mask.idx) {
@@ -210,7 +210,7 @@ type subtable struct {
 	// stage[i] is the end, in mask.idx, of stage i; the last one is len(idx).
 	stage    [4]uint8
 	nStages  int
-	wordEnds [4]int // where the stages end in flow.Words
+	ends     [4]uint8 // the stage of a lookup where each of them ends
 	indices  [3]countTable
 	triePlen [MaxTries]uint8
 	ports    trie // values of the transport ports
@@ -326,18 +326,18 @@ func (c *Classifier) rebuild(tries []*trieIndex) {
 func newSubtable(mask *Mask, tries []*trieIndex) *subtable {
 	s := &subtable{mask: mask}
 	start := 0
-	for _, end := range [...]int{flow.EndMetadata, flow.EndL2, flow.EndL3} {
+	for end := uint8(1); end < nStageMax; end++ {
 		n := start
-		for n < len(mask.idx) && int(mask.idx[n]) < end {
+		for n < len(mask.idx) && stageOf[mask.idx[n]] < end {
 			n++
 		}
 		if n > start && n < len(mask.idx) {
-			s.stage[s.nStages], s.wordEnds[s.nStages] = uint8(n), end
+			s.stage[s.nStages], s.ends[s.nStages] = uint8(n), end
 			s.nStages++
 			start = n
 		}
 	}
-	s.stage[s.nStages], s.wordEnds[s.nStages] = uint8(len(mask.idx)), flow.NWords
+	s.stage[s.nStages], s.ends[s.nStages] = uint8(len(mask.idx)), nStageMax
 	full := mask.Expand()
 	for i, t := range tries {
 		s.triePlen[i] = uint8(t.field.get(full.AsFlow()).prefixLen())

@@ -52,21 +52,21 @@ func (s *subtable) match(version uint64, f *flow.Flow, ctx *[MaxTries]trieCtx, t
 	if wc == nil {
 		return s.visible(version, fold32(s.mask.hashRange(w, 0, len(s.mask.idx), 0)), w)
 	}
-	h, start, wordStart := uint64(0), 0, 0
+	h, start, from := uint64(0), 0, 0
 	for i := 0; i < s.nStages; i++ {
 		end := int(s.stage[i])
-		if s.skip(ctx, tries, wordStart, s.wordEnds[i], f, wc) {
+		if s.skip(ctx, tries, from, int(s.ends[i]), f, wc) {
 			s.mask.foldInto(wc.Words(), 0, start)
 			return nil
 		}
 		h = s.mask.hashRange(w, start, end, h)
-		start, wordStart = end, s.wordEnds[i]
+		start, from = end, int(s.ends[i])
 		if !s.indices[i].has(fold32(h)) {
 			s.mask.foldInto(wc.Words(), 0, start)
 			return nil
 		}
 	}
-	if s.skip(ctx, tries, wordStart, flow.NWords, f, wc) {
+	if s.skip(ctx, tries, from, nStageMax, f, wc) {
 		s.mask.foldInto(wc.Words(), 0, start)
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 // where they belong.  It is immutable; the rules of one subtable share one Mask.
 type Mask struct {
 	words []uint64 // the non-zero words, in order of idx
-	idx   []uint8  // their places in flow.Words, rising
+	idx   []uint8  // their places in flow.Words, in the order of stages
 	hash  uint64   // of idx and words
 }
 
@@ -26,10 +26,11 @@ func NewMask(m *flow.Mask) *Mask {
 		idx   [flow.NWords]uint8
 	}
 	n, hash := 0, uint64(0)
-	for i, v := range m.Words() {
-		if v != 0 {
-			buf.idx[n], buf.words[n] = uint8(i), v
-			hash = mix(hash, v+uint64(i)<<56)
+	w := m.Words()
+	for _, x := range stageOrder {
+		if v := w[x]; v != 0 {
+			buf.idx[n], buf.words[n] = x, v
+			hash = mix(hash, v+uint64(x)<<56)
 			n++
 		}
 	}
@@ -79,7 +80,7 @@ func (m *Mask) equal(b *Mask) bool {
 func (m *Mask) covers(b *Mask) bool {
 	i := 0
 	for j, x := range b.idx {
-		for i < len(m.idx) && m.idx[i] < x {
+		for i < len(m.idx) && stageRank[m.idx[i]] < stageRank[x] {
 			i++
 		}
 		if i == len(m.idx) || m.idx[i] != x || b.words[j]&^m.words[i] != 0 {

@@ -121,12 +121,12 @@ type trieCtx struct {
 	plens bits128 // prefix lengths that rules have for the packet
 }
 
-// skip reports whether the tries show that a subtable cannot match in its words
+// skip reports whether the tries show that a subtable cannot match in its stages
 // [from, to), and un-wildcards what that knowledge depends on.
 func (s *subtable) skip(ctx *[MaxTries]trieCtx, tries []*trieIndex, from, to int, f *flow.Flow, wc *flow.Mask) bool {
 	for j, t := range tries {
 		plen := int(s.triePlen[j])
-		if plen == 0 || t.field.word < from || t.field.word >= to {
+		if stage := int(stageOf[t.field.word]); plen == 0 || stage < from || stage >= to {
 			continue
 		}
 		c := &ctx[j]
