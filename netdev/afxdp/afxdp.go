@@ -169,6 +169,10 @@ func (d *Device) start() error {
 		if err == nil {
 			d.mode = m
 			log.Info("%s: %s XDP mode will be in use.", d.Name(), m)
+			if d.MTU() > maxMTU && !d.dom.multiBuf {
+				log.Warn("%s: this kernel has no AF_XDP multi-buffer: packets longer than %d bytes are lost",
+					d.Name(), maxMTU)
+			}
 			return d.beginPromisc()
 		}
 		if first == nil || errors.Is(first, unix.EOPNOTSUPP) {
@@ -366,9 +370,10 @@ func (d *Device) TxCaps() netdev.TxCaps {
 // and a tag.
 const maxMTU = packet.FrameSize - packet.Headroom - 18
 
-// SetMTU implements netdev.Device.
+// SetMTU implements netdev.Device.  Before the queues are open it is not known
+// whether the kernel has multi-buffer; then start warns.
 func (d *Device) SetMTU(mtu int) error {
-	if mtu > maxMTU && (d.dom == nil || !d.dom.multiBuf) {
+	if mtu > maxMTU && (d.dom != nil && !d.dom.multiBuf || bpf.Missing(bpf.MultiBuffer)) {
 		return fmt.Errorf("%s: set MTU %d: %w", d.Name(), mtu, unix.EINVAL)
 	}
 	return d.Device.SetMTU(mtu)
