@@ -386,7 +386,9 @@ func (ctx *context) finish() {
 	if ctx.err == OK || ctx.err == ErrCongestionDrop || ctx.err == ErrForwardingDisabled {
 		ctx.limitActions()
 	}
-	ctx.finishMask()
+	if ctx.in.Trace == nil || ctx.err == OK || ctx.err == ErrCongestionDrop || ctx.err == ErrForwardingDisabled {
+		ctx.finishMask() // a trace of a failure shows the mask as it was then
+	}
 	if ctx.in.Trace != nil {
 		out.Final = ctx.flow
 	}
