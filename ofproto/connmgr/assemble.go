@@ -10,6 +10,7 @@ import (
 // assembler puts multipart requests together, by transaction id.
 type assembler struct {
 	partial []*partialRequest // oldest first
+	size    int               // of all parts
 }
 
 type partialRequest struct {
@@ -23,7 +24,8 @@ type partialRequest struct {
 
 const (
 	partTimeoutMs  = 1000
-	maxPartsSize   = 4 << 20
+	maxPartsSize   = 4 << 20  // of a request
+	maxAllParts    = 16 << 20 // of a connection's requests
 	maxPartialReqs = 64
 )
 
@@ -62,11 +64,12 @@ func (a *assembler) add(b []byte, now int64) ([][]byte, error) {
 	}
 	p.timeout = now + partTimeoutMs
 	p.size += len(b)
+	a.size += len(b)
 	p.hasBody = p.hasBody || hasBody
 	switch {
 	case p.raw != h.Raw:
 		err = oferr.OFPBRC_BAD_STAT
-	case p.size > maxPartsSize:
+	case p.size > maxPartsSize, a.size > maxAllParts:
 		err = oferr.OFPBRC_MULTIPART_BUFFER_OVERFLOW
 	case !more && !p.hasBody:
 		_, err = ofp.DecodeHeader(b)
@@ -135,6 +138,7 @@ func (a *assembler) remove(p *partialRequest) {
 	for i, x := range a.partial {
 		if x == p {
 			a.partial = append(a.partial[:i], a.partial[i+1:]...)
+			a.size -= p.size
 			return
 		}
 	}

@@ -25,7 +25,7 @@ func (m *Manager) SendPortStatus(source *Conn, old *ofp.Port, port *ofp.Port, re
 				continue
 			}
 		}
-		c.r.send(b, nil, m.now)
+		c.sendUnasked(b, nil)
 	}
 }
 

@@ -1,6 +1,7 @@
 package connmgr
 
 import (
+	"maps"
 	"slices"
 
 	"sluice/ofproto/ofp/oferr"
@@ -24,14 +25,7 @@ const (
 )
 
 // Bundle returns the bundle with an id, or nil.
-func (c *Conn) Bundle(id uint32) *Bundle {
-	for _, b := range c.bundles {
-		if b.ID == id {
-			return b
-		}
-	}
-	return nil
-}
+func (c *Conn) Bundle(id uint32) *Bundle { return c.bundles[id] }
 
 // BundleOpen opens a bundle on behalf of request.
 func (c *Conn) BundleOpen(id uint32, flags uint16, request []byte) error {
@@ -42,7 +36,10 @@ func (c *Conn) BundleOpen(id uint32, flags uint16, request []byte) error {
 	if len(c.bundles) >= maxBundlesAConn {
 		return oferr.OFPBFC_OUT_OF_BUNDLES
 	}
-	c.bundles = append(c.bundles, &Bundle{ID: id, Flags: flags, open: request, used: c.mgr.now})
+	if c.bundles == nil {
+		c.bundles = map[uint32]*Bundle{}
+	}
+	c.bundles[id] = &Bundle{ID: id, Flags: flags, open: request, used: c.mgr.now}
 	return nil
 }
 
@@ -104,7 +101,9 @@ func (c *Conn) BundleDiscard(id uint32) error {
 
 // BundleRemove takes b off the connection.
 func (c *Conn) BundleRemove(b *Bundle) {
-	c.bundles = slices.DeleteFunc(c.bundles, func(x *Bundle) bool { return x == b })
+	if c.bundles[b.ID] == b {
+		delete(c.bundles, b.ID)
+	}
 }
 
 // expireBundles gives up bundles that nobody touched for long.
@@ -113,8 +112,11 @@ func (c *Conn) expireBundles(now int64) {
 		return
 	}
 	c.nextBundleCheck = now + bundleCheckMs
-	for _, b := range slices.Clone(c.bundles) {
-		if b.used <= now-c.mgr.bundleIdleMs() {
+	if len(c.bundles) == 0 {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.bundles)) {
+		if b := c.bundles[id]; b.used <= now-c.mgr.bundleIdleMs() {
 			c.SendError(b.open, oferr.OFPBFC_TIMEOUT)
 			c.BundleRemove(b)
 		}

@@ -31,7 +31,7 @@ type Conn struct {
 	schedulers [2]*pinsched // 0: actions, 1: misses
 
 	asm             assembler
-	bundles         []*Bundle
+	bundles         map[uint32]*Bundle
 	nextBundleCheck int64
 
 	monitors     []*monitor
@@ -330,8 +330,19 @@ func (c *Conn) receives(t ofp.AsyncType, reason uint8) bool {
 // sendAsync sends a message that is no reply.
 func (c *Conn) sendAsync(m ofp.Msg, count *counter) {
 	if b := ofp.Append(nil, c.Protocol(), 0, m); len(b) > 0 {
-		c.r.send(b, count, c.mgr.now)
+		c.sendUnasked(b, count)
 	}
+}
+
+// sendUnasked sends a message that no request bounds.  A peer that stopped reading
+// loses them, rather than the switch its memory.
+func (c *Conn) sendUnasked(b []byte, count *counter) {
+	if c.r.stalled(c.mgr.now) {
+		cRconnOverflow.Inc()
+		log.InfoRL(rlPin, "%s: dropping message due to queue overflow", c.r.name)
+		return
+	}
+	c.r.send(b, count, c.mgr.now)
 }
 
 func (c *Conn) sendPacketIn(b []byte) {

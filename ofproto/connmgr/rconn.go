@@ -52,6 +52,8 @@ type rconn struct {
 	v       *vconn
 	version ofp.Version // current or most recent, 0: none
 	txq     []queued
+	txBytes int   // in txq
+	lastTx  int64 // ms, when the peer last took something, or txq was empty
 
 	backoff, maxBackoff int64 // ms
 	backoffDeadline     int64
@@ -317,7 +319,7 @@ func (r *rconn) flushQueue() {
 		q.uncount()
 		cRconnDiscarded.Inc()
 	}
-	r.txq = nil
+	r.txq, r.txBytes = nil, 0
 }
 
 func (q *queued) uncount() {
@@ -386,7 +388,11 @@ func (r *rconn) send(b []byte, c *counter, now int64) {
 		c.packets++
 		c.bytes += len(b)
 	}
+	if len(r.txq) == 0 {
+		r.lastTx = now
+	}
 	r.txq = append(r.txq, queued{b, c})
+	r.txBytes += len(b)
 	if len(r.txq) == 1 {
 		r.trySend(now)
 	}
@@ -400,6 +406,17 @@ func (r *rconn) sendLimited(b []byte, c *counter, limit int, now int64) bool {
 	}
 	r.send(b, c, now)
 	return true
+}
+
+const (
+	stalledBytes = 1 << 20   // queued on a peer that takes nothing for stalledMs
+	stalledMs    = 5000      // is too much,
+	tooManyBytes = 128 << 20 // and this on any
+)
+
+// stalled reports whether more is queued than a peer that reads would leave.
+func (r *rconn) stalled(now int64) bool {
+	return r.txBytes > tooManyBytes || r.txBytes > stalledBytes && now-r.lastTx > stalledMs
 }
 
 // transmit sends what is queued, as far as it goes.
@@ -429,7 +446,9 @@ func (r *rconn) trySend(now int64) bool {
 		}
 		return false
 	}
+	r.lastTx = now
 	for i := range n {
+		r.txBytes -= len(r.txq[i].b)
 		r.txq[i].uncount()
 		cRconnSent.Inc()
 		r.txq[i] = queued{}
