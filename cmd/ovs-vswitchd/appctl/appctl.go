@@ -43,6 +43,9 @@ func Register(srv *unixctl.Server, env *Env, dummy bool) {
 			srv.Register(c.name, c.usage, c.minArgs, c.maxArgs, func(r *unixctl.Request) { c.fn(env, r) })
 		}
 	}
+	for _, c := range hiddenCommands {
+		srv.RegisterHidden(c.name, c.minArgs, c.maxArgs, func(r *unixctl.Request) { c.fn(env, r) })
+	}
 	registerDpctl(srv, env)
 }
 

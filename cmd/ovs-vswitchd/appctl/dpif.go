@@ -55,7 +55,6 @@ var pmdCommands = []command{
 	{"dpif-netdev/pmd-perf-show", "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]", 0, 8, text(userspace.PMDPerfShow)},
 	{"dpif-netdev/bond-show", "[dp]", 0, 1, text(userspace.BondShow)},
 	{"dpif-netdev/subtable-lookup-info-get", "", 0, 0, text(userspace.SubtableLookupShow)},
-	{"dpif-netdev/subtable-lookup-prio-get", "", 0, 0, text(userspace.SubtableLookupShow)},
 	{"dpif-netdev/subtable-lookup-prio-set", "[lookup_func] [prio]", 2, 2, text(userspace.SubtableLookupSet)},
 	{"dpif-netdev/dpif-impl-get", "", 0, 0, text(userspace.DPIFImplGet)},
 	{"dpif-netdev/dpif-impl-set", "dpif_implementation_name", 1, 1, text(userspace.DPIFImplSet)},
@@ -104,6 +103,22 @@ var upcallCommands = []command{
 		}
 		r.Reply("")
 	}},
+}
+
+// hiddenCommands are those that list-commands does not show.
+var hiddenCommands = []command{
+	{"revalidator/pause", "", 0, 0, pauseRevalidation(true)},
+	{"revalidator/resume", "", 0, 0, pauseRevalidation(false)},
+	{"dpif-netdev/subtable-lookup-prio-get", "", 0, 0, text(userspace.SubtableLookupShow)},
+}
+
+func pauseRevalidation(pause bool) func(*Env, *unixctl.Request) {
+	return func(env *Env, r *unixctl.Request) {
+		for _, dp := range env.Bridges.Datapaths() {
+			dp.Backer.PauseRevalidation(pause)
+		}
+		r.Reply("")
+	}
 }
 
 func megaflows(on bool, done string) func(*Env, *unixctl.Request) {
