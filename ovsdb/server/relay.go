@@ -54,7 +54,7 @@ type relayClient struct {
 	schema  *data.Schema
 	lastUp  int64
 	wasUp   bool
-	failed  bool // there was a failure since the start
+	failed  bool                // there was a failure since the start
 	queue   []*trigger          // to be sent
 	sent    map[string]*trigger // sent, by request id
 }

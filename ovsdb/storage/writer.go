@@ -212,6 +212,7 @@ func (w *Writer) Close() {
 	w.wake.Signal()
 	w.mu.Unlock()
 	w.workers.Wait()
+	w.Reset() // a compaction that came too late
 	w.log.Close()
 }
 
