@@ -462,3 +462,9 @@ func (m *Manager) updateWantMiss() {
 
 // Now returns the time of the turn, ms.
 func (m *Manager) Now() int64 { return m.now }
+
+// Attach speaks OpenFlow on a connection that the caller made, as a service.
+func (m *Manager) Attach(c stream.Conn, cfg Config) *Conn {
+	s := &service{mgr: m, target: c.Name(), cfg: cfg}
+	return s.accept(c, m.now)
+}
