@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -57,59 +58,55 @@ func Register() {
 	}
 }
 
-// pair is two rings: rx the one that the guest sends by, tx the one that it receives
-// by.
-type pair struct{ rx, tx ring }
-
 // Device is a vhost-user port.
 //
 // Thread-safety: as netdev.Device; the session's goroutine shares rings by their
-// locks, and mu guards what both it and the control thread use.
+// locks.  mu guards what both it and the control thread use; no ring's lock is taken
+// while it is held.
 type Device struct {
 	netdev.Base
 	client bool
 	rxqs   []netdev.RxQueue
 	txqs   []netdev.TxQueue
 
-	mu       sync.Mutex
-	path     string        // guarded by mu, as are all below
-	pairs    []*pair       //
-	spares   map[int]*ring // rings beyond those that are used
-	features uint64        //
-	started  bool          //
-	mac      netdev.MAC    //
-	up       bool          //
+	mu      sync.Mutex
+	path    string  // guarded by mu, as are all below
+	rings   []*ring // by their number in the protocol; nil: not in use
+	started bool
+	mac     netdev.MAC
+	up      bool
 
 	mtu       atomic.Int64
-	wantPairs int
+	maxPairs  atomic.Int64 // queue pairs that the front end may have
+	wantPairs atomic.Int64 // queue pairs that it has
 	retries   atomic.Int64
-	quit      *poll.Event
-	ended     chan struct{}
+
+	features  atomic.Uint64 // negotiated
+	guestMTU  atomic.Int64  // what the front end told, 0: nothing
+	node      atomic.Int64  // NUMA node of guest memory
 	connected atomic.Bool
 	carrier   atomic.Bool
 	resets    atomic.Uint64
-	hdrLen    atomic.Int64
-	mergeable atomic.Bool
-	faulty    *poll.Event // a polling thread met a violation: end the session
 	lastError atomic.Pointer[string]
-	stats     stats
-}
 
-// stats count; rx is what the guest sent.
-type stats struct {
-	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
-	txDropped, txRetries, violations       atomic.Uint64
+	unsent     atomic.Uint64 // packets for a guest that was not there
+	violations atomic.Uint64
+
+	quit    *poll.Event // the device is closed
+	faulty  *poll.Event // a polling thread met a violation: end the session
+	changed *poll.Event // for the control thread
+	ended   chan struct{}
 }
 
 func open(name, typ string, client bool) (netdev.Device, error) {
-	d := &Device{client: client, spares: map[int]*ring{}, wantPairs: 1, up: true,
-		quit: poll.NewEvent(), faulty: poll.NewEvent(), ended: make(chan struct{})}
+	d := &Device{client: client, up: true, mac: macFor(name),
+		quit: poll.NewEvent(), faulty: poll.NewEvent(), changed: poll.NewEvent(), ended: make(chan struct{})}
 	d.mtu.Store(1500)
-	d.retries.Store(8)
-	d.hdrLen.Store(12)
+	d.retries.Store(defaultRetries)
+	d.maxPairs.Store(maxPairs)
+	d.wantPairs.Store(1)
 	d.Init(name, typ)
-	d.mac = macFor(name)
-	d.setPairs(1)
+	d.setQueues(1)
 	if !client {
 		if name == "" || filepath.Base(name) != name {
 			return nil, fmt.Errorf("%s: not a name for a socket: %w", name, unix.EINVAL)
@@ -133,90 +130,66 @@ func macFor(name string) netdev.MAC {
 	return netdev.MAC{0x02, byte(h >> 32), byte(h >> 24), byte(h >> 16), byte(h >> 8), byte(h)}
 }
 
-// setPairs makes n pairs of queues.
-func (d *Device) setPairs(n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for len(d.pairs) < n {
-		p := &pair{}
-		p.rx.init()
-		p.tx.init()
-		d.pairs = append(d.pairs, p)
-	}
-	d.pairs = d.pairs[:n]
+// setQueues makes n pairs of queues, whose rings may run already.
+func (d *Device) setQueues(n int) {
 	d.rxqs, d.txqs = nil, nil
-	for i, p := range d.pairs {
-		d.rxqs = append(d.rxqs, newRxQueue(d, i, &p.rx))
-		d.txqs = append(d.txqs, &txQueue{d: d, r: &p.tx, chains: make([]chain, maxMerge)})
+	var tx []*ring
+	for i := range n {
+		tx = append(tx, d.ring(2*i))
+	}
+	for i := range n {
+		d.rxqs = append(d.rxqs, newRxQueue(d, i))
+		d.txqs = append(d.txqs, newTxQueue(d, i, tx))
 	}
 }
 
-// rings are the rings in use, as the protocol numbers them: 2N the guest's receive
-// ring of pair N, 2N+1 its transmit ring.
-func (d *Device) rings() []*ring {
+// ring is the ring with a number of the protocol: 2N the guest's receive ring of pair
+// N, 2N+1 its transmit ring.  It is made when it is first asked for, and stays.
+func (d *Device) ring(index int) *ring {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var out []*ring
-	for _, p := range d.pairs {
-		out = append(out, &p.tx, &p.rx)
+	for len(d.rings) <= index {
+		d.rings = append(d.rings, nil)
 	}
-	return out
+	if d.rings[index] == nil {
+		d.rings[index] = newRing()
+	}
+	return d.rings[index]
 }
 
-// spareRing is a ring that the front end sets up beyond the pairs in use.
-func (d *Device) spareRing(index int) *ring {
+// madeRings are all rings, with nil between them.
+func (d *Device) madeRings() []*ring {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r := d.spares[index]
-	if r == nil {
-		r = &ring{}
-		r.init()
-		d.spares[index] = r
-	}
-	return r
+	return slices.Clone(d.rings)
 }
 
-func (d *Device) allRings() []*ring {
-	out := d.rings()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := range 2 * maxVringPair {
-		if r := d.spares[i]; r != nil {
-			out = append(out, r)
-		}
+// linkChanged works out the carrier: both rings of the first pair run.  A guest that
+// has come up with another number of queue pairs gets queues for them.
+func (d *Device) linkChanged(pairs int) {
+	up := d.ring(0).live.Load() && d.ring(1).live.Load()
+	was := d.carrier.Swap(up)
+	if up {
+		d.wantPairs.Store(max(1, min(int64(pairs), d.maxPairs.Load())))
 	}
-	return out
-}
-
-// setFeatures takes what was negotiated into use.
-func (d *Device) setFeatures(v uint64) {
-	d.mu.Lock()
-	d.features = v
-	d.mu.Unlock()
-	d.mergeable.Store(v&featMrgRxbuf != 0)
-	if v&(featMrgRxbuf|featVersion1) != 0 {
-		d.hdrLen.Store(12)
-	} else {
-		d.hdrLen.Store(10)
-	}
-	d.Changed()
-}
-
-// linkChanged works out the carrier: both rings of the first pair run.
-func (d *Device) linkChanged() {
-	rings := d.rings()
-	up := true
-	for _, r := range rings[:2] {
-		up = up && r.isRunning()
-	}
-	if d.carrier.Swap(up) != up {
+	if up != was {
 		d.resets.Add(1)
+		log.Info("%s: link is %s", d.Name(), map[bool]string{true: "up", false: "down"}[up])
 	}
-	d.Changed()
+	d.notify()
 }
 
-// isRunning may be called with the ring locked or not.
-func (r *ring) isRunning() bool { return r.live.Load() }
+// notify tells the control thread that something changed.
+func (d *Device) notify() {
+	d.Changed()
+	d.changed.Set()
+}
+
+// Run implements netdev.Device.
+func (d *Device) Run(int64) { d.changed.Reset() }
+
+// Wait implements netdev.Device.
+func (d *Device) Wait(s *poll.Set) { d.changed.Wait(s) }
 
 // start begins the goroutine of the device, once.
 func (d *Device) start() {
@@ -228,51 +201,61 @@ func (d *Device) start() {
 	}
 }
 
+// Defaults and limits of options.
+const (
+	defaultRetries = 8
+	maxRetries     = 32
+)
+
 // SetConfig implements netdev.Device.
 func (d *Device) SetConfig(o map[string]string) error {
-	if v := o["tx-retries-max"]; v != "" {
-		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n <= 32 {
-			d.retries.Store(int64(n))
-		} else {
-			log.Warn("%s: tx-retries-max %q is not between 0 and 32", d.Name(), v)
-		}
-	} else {
-		d.retries.Store(8)
+	retries, ok := number(o["tx-retries-max"], defaultRetries, 0, maxRetries)
+	if !ok {
+		log.Warn("%s: tx-retries-max %q is not between 0 and %d", d.Name(), o["tx-retries-max"], maxRetries)
 	}
-	pairs := 1
-	if v := o["vhost-max-queue-pairs"]; v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxPairs {
-			return fmt.Errorf("%s: vhost-max-queue-pairs %q is not between 1 and %d", d.Name(), v, maxPairs)
-		}
-		pairs = n
+	pairs, ok := number(o["vhost-max-queue-pairs"], maxPairs, 1, maxPairs)
+	if !ok {
+		return netdev.NewConfigError("%s: vhost-max-queue-pairs is not between 1 and %d", d.Name(), maxPairs)
 	}
-	d.wantPairs = pairs
-	if !d.client {
-		return nil
+	d.retries.Store(retries)
+	d.maxPairs.Store(pairs)
+	if d.wantPairs.Load() > pairs {
+		d.wantPairs.Store(pairs)
 	}
-	path := o["vhost-server-path"]
-	d.mu.Lock()
-	started, old := d.started, d.path
-	d.mu.Unlock()
-	switch {
-	case started && path != old:
-		return fmt.Errorf("%s: vhost-server-path cannot change: %w", d.Name(), unix.EBUSY)
-	case path == "":
-		return nil // nothing to connect to yet
+	if d.client {
+		return d.setPath(o["vhost-server-path"])
 	}
-	d.mu.Lock()
-	d.path = path
-	d.mu.Unlock()
-	if d.wantPairs != len(d.rxqs) {
-		d.setPairs(d.wantPairs)
-	}
-	d.start()
 	return nil
 }
 
-// maxPairs is the most queue pairs of a port.
-const maxPairs = 16
+// number reads an option; what is wrong gives the default and false.
+func number(text string, def, least, most int64) (int64, bool) {
+	if text == "" {
+		return def, true
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < least || n > most {
+		return def, false
+	}
+	return n, true
+}
+
+// setPath begins to connect to a path.
+func (d *Device) setPath(path string) error {
+	d.mu.Lock()
+	started, old := d.started, d.path
+	if !started {
+		d.path = path
+	}
+	d.mu.Unlock()
+	switch {
+	case started && path != old:
+		return netdev.NewConfigError("%s: vhost-server-path cannot change while the port exists", d.Name())
+	case path != "":
+		d.start()
+	}
+	return nil
+}
 
 // Config implements netdev.Device.
 func (d *Device) Config() map[string]string {
@@ -288,8 +271,14 @@ func (d *Device) Close(bool) error {
 	if started {
 		<-d.ended
 	}
-	for _, q := range d.rxqs {
-		q.(*rxQueue).close()
+	for _, r := range d.madeRings() {
+		if r != nil && r.ep >= 0 {
+			unix.Close(r.ep)
+			r.ep = -1
+		}
+	}
+	for _, e := range []*poll.Event{d.quit, d.faulty, d.changed} {
+		e.Close()
 	}
 	d.Release()
 	return nil
@@ -348,7 +337,10 @@ func (d *Device) loop(path string) {
 			continue
 		}
 		d.faulty.Reset()
-		d.session(fd)
+		if d.session(fd) {
+			// A front end that errs at once must not keep the switch busy.
+			d.waitFor(-1, 0, retryMs)
+		}
 	}
 }
 
@@ -389,7 +381,8 @@ func (d *Device) connect(listener int, path string) (int, error) {
 		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		return fd, err
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	// Not blocking: a listener whose queue is full must not hold up Close.
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -397,38 +390,36 @@ func (d *Device) connect(listener int, path string) (int, error) {
 		unix.Close(fd)
 		return -1, err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
 	return fd, nil
 }
 
-// session serves one connection to its end.
-func (d *Device) session(fd int) {
+// session serves one connection to its end; it reports whether the front end broke
+// the protocol.
+func (d *Device) session(fd int) (broken bool) {
 	s := &session{d: d, fd: fd}
 	d.connected.Store(true)
-	d.Changed()
+	d.note("")
+	d.notify()
 	log.Info("%s: front end connected", d.Name())
 	err := s.serve()
 	if d.faulty.Reset() {
 		err = violation("%s", *d.lastError.Load())
 	}
-	s.end()
 	d.connected.Store(false)
-	d.Changed()
+	s.end()
 	if errors.Is(err, errProtocol) {
 		cViolation.Inc()
-		d.stats.violations.Add(1)
+		d.violations.Add(1)
 		d.note(err.Error())
 		log.WarnRL(rl, "%s: connection to the front end is cut: %v", d.Name(), err)
-		return
+		return true
 	}
 	log.Info("%s: front end disconnected (%v)", d.Name(), err)
+	return false
 }
 
-// violated is called by a polling thread that met a violation: its ring stands still
-// and the session ends.
+// violated is called by a polling thread that met a violation: its ring, which is
+// locked, stands still and the session ends.
 func (d *Device) violated(r *ring, err error) {
 	r.stop()
 	d.note(err.Error())
@@ -438,9 +429,9 @@ func (d *Device) violated(r *ring, err error) {
 // Status implements netdev.Device, with the keys of the DPDK ports.
 func (d *Device) Status() map[string]string {
 	d.mu.Lock()
-	features, path := d.features, d.path
+	path := d.path
 	d.mu.Unlock()
-	out := map[string]string{"mode": "server", "status": "disconnected", "socket": path}
+	out := map[string]string{"mode": "server", "status": "disconnected"}
 	if d.client {
 		out["mode"] = "client"
 	}
@@ -451,17 +442,28 @@ func (d *Device) Status() map[string]string {
 		return out
 	}
 	out["status"] = "connected"
-	out["features"] = fmt.Sprintf("0x%016x", features)
+	out["socket"] = path
+	f := d.features.Load()
+	out["features"] = fmt.Sprintf("0x%016x", f)
+	if mtu := d.guestMTU.Load(); mtu != 0 && f&featMTU != 0 {
+		out["mtu"] = strconv.FormatInt(mtu, 10)
+	}
+	out["numa"] = strconv.FormatInt(d.node.Load(), 10)
 	n := 0
-	for i, r := range d.rings() {
+	for i, r := range d.madeRings() {
+		if r == nil {
+			continue
+		}
 		r.mu.Lock()
-		if r.running {
+		if r.size != 0 {
 			out[fmt.Sprintf("vring_%d_size", i)] = strconv.Itoa(int(r.size))
 			n++
 		}
 		r.mu.Unlock()
 	}
-	out["num_of_vrings"] = strconv.Itoa(n)
+	if n > 0 {
+		out["num_of_vrings"] = strconv.Itoa(n)
+	}
 	return out
 }
 
@@ -474,27 +476,24 @@ func (d *Device) RxQueues() []netdev.RxQueue { return d.rxqs }
 // TxQueues implements netdev.Device.
 func (d *Device) TxQueues() []netdev.TxQueue { return d.txqs }
 
-// NeedsReconfigure implements netdev.Device.
-func (d *Device) NeedsReconfigure() bool { return d.wantPairs != len(d.rxqs) }
+// NUMA implements netdev.Device.
+func (d *Device) NUMA() int { return int(d.node.Load()) }
 
-// Reconfigure implements netdev.Device.  The front end is made to connect again, so
-// that it sees the new number of queues.
+// NeedsReconfigure implements netdev.Device.
+func (d *Device) NeedsReconfigure() bool { return int(d.wantPairs.Load()) != len(d.rxqs) }
+
+// Reconfigure implements netdev.Device.
 func (d *Device) Reconfigure() error {
 	if d.NeedsReconfigure() {
-		d.setPairs(d.wantPairs)
-		d.note("the number of queues changed")
-		d.faulty.Set()
+		d.setQueues(int(d.wantPairs.Load()))
 	}
 	return nil
 }
 
-// TxCaps implements netdev.TxCapser.  What a guest can take is known only once it is
-// there; segmentation that it does not want is undone by the queue.
+// TxCaps implements netdev.TxCapser: what the guest of the moment does not take, the
+// queue undoes.
 func (d *Device) TxCaps() netdev.TxCaps {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f := d.features
-	return netdev.TxCaps{Csum: f&featGuestCSUM != 0, TSO: f&(featGuestTSO4|featGuestTSO6) == featGuestTSO4|featGuestTSO6, MultiSeg: true}
+	return netdev.TxCaps{Csum: true, TSO: true, MultiSeg: true}
 }
 
 // EtherAddr implements netdev.Device.
@@ -505,7 +504,7 @@ func (d *Device) SetEtherAddr(m netdev.MAC) error {
 	d.mu.Lock()
 	d.mac = m
 	d.mu.Unlock()
-	d.Changed()
+	d.notify()
 	return nil
 }
 
@@ -518,7 +517,7 @@ func (d *Device) SetMTU(n int) error {
 		return unix.EINVAL
 	}
 	d.mtu.Store(int64(n))
-	d.Changed()
+	d.notify()
 	return nil
 }
 
@@ -539,22 +538,8 @@ func (d *Device) SetAdminUp(up bool) error {
 	d.mu.Lock()
 	d.up = up
 	d.mu.Unlock()
-	d.Changed()
+	d.notify()
 	return nil
-}
-
-// Stats implements netdev.Device.
-func (d *Device) Stats() netdev.Stats {
-	s := netdev.NoStats()
-	s.RxPackets, s.RxBytes = d.stats.rxPackets.Load(), d.stats.rxBytes.Load()
-	s.TxPackets, s.TxBytes = d.stats.txPackets.Load(), d.stats.txBytes.Load()
-	s.TxDropped, s.RxDropped, s.RxErrors = d.stats.txDropped.Load(), 0, d.stats.violations.Load()
-	return s
-}
-
-// CustomStats implements netdev.Device.
-func (d *Device) CustomStats() []netdev.Counter {
-	return []netdev.Counter{{Name: "ovs_tx_retries", Value: d.stats.txRetries.Load()}}
 }
 
 var _ netdev.TxCapser = (*Device)(nil)

@@ -3,6 +3,8 @@ package vhostuser
 import (
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/netdev/packet"
 	"sluice/netdev/vnet"
 )
@@ -11,155 +13,155 @@ import (
 // an Ethernet header with tags.
 const maxPacket = 65535 + 14 + 8
 
-// recv takes up to n packets from a ring that the guest sends by.
-//
-// Guest memory may vanish at any moment (its file is truncated): the fault is turned
-// into an error that stops the port.
-func (r *ring) recv(c *packet.Cache, b *packet.Batch, ch *chain, hdrLen int) (n int, bytes uint64, err error) {
+// minPacket is an Ethernet header.
+const minPacket = 14
+
+// recv takes packets from a ring that the guest sends by until b is full.
+func (r *ring) recv(c *packet.Cache, b *packet.Batch, ch *chain) (n int, err error) {
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(old)
 		if f := recover(); f != nil {
 			err = fault(f)
+			c.Free(r.taking)
 		}
+		r.taking = 0
 	}()
 	for !b.Full() {
+		at := r.mark()
 		ok, err := r.next(ch)
 		if err != nil {
-			return n, bytes, err
+			return n, err
 		}
 		if !ok {
 			break
 		}
-		i, err := r.take(c, ch, hdrLen)
+		i, err := r.take(c, ch)
 		if err != nil {
-			return n, bytes, err
+			return n, err
+		}
+		if i == 0 {
+			// No frames: the packet stays where it is.
+			r.rewind(at)
+			break
 		}
 		r.put(ch, 0)
-		if i == 0 {
-			continue // no memory, or too long: dropped
+		if !r.readHeader(c.Pool(), i) {
+			r.stats.errors++
+			c.Free(i)
+			continue
 		}
-		bytes += uint64(c.Pool().Meta(i).Len)
+		r.stats.count(c.Pool().Meta(i).Len)
 		b.Add(i)
 		n++
 	}
 	r.publish()
-	return n, bytes, nil
+	return n, nil
 }
 
-// fault makes an error of a panic over guest memory; others go on.
-func fault(f any) error {
-	if e, ok := f.(interface {
-		error
-		Addr() uintptr
-	}); ok {
-		return violation("guest memory at %#x is gone", e.Addr())
-	}
-	panic(f)
-}
-
-// take copies one packet out of a chain: the virtio-net header, then the frame.
-func (r *ring) take(c *packet.Cache, ch *chain, hdrLen int) (packet.Index, error) {
-	if ch.write {
+// take copies one packet out of a chain, 0 when frames are exhausted.  The virtio-net
+// header comes first; it waits in the headroom of the first frame.
+func (r *ring) take(c *packet.Cache, ch *chain) (packet.Index, error) {
+	switch {
+	case ch.write:
 		return 0, violation("writable buffers in a transmit queue")
-	}
-	if ch.total < uint64(hdrLen)+14 {
-		return 0, violation("packet of %d bytes with its header", ch.total)
-	}
-	size := ch.total - uint64(hdrLen)
-	if size > maxPacket {
-		return 0, nil
-	}
-	rd := reader{mem: r.mem, segs: ch.segs}
-	var hdr [12]byte
-	if err := rd.copy(hdr[:hdrLen]); err != nil {
-		return 0, err
+	case ch.total < uint64(r.hdrLen):
+		return 0, violation("packet of %d bytes with its header of %d", ch.total, r.hdrLen)
+	case ch.total > maxPacket+uint64(r.hdrLen):
+		return 0, violation("packet of %d bytes", ch.total)
 	}
 	first := c.Alloc()
 	if first == 0 {
 		return 0, nil
 	}
+	r.taking = first
 	p := c.Pool()
 	m := p.Meta(first)
-	m.Len = uint32(size)
-	cur, room := first, packet.FrameSize-int(m.Data)
-	for left := int(size); ; {
-		n := min(left, room)
-		cm := p.Meta(cur)
-		cm.SegLen = uint16(n)
-		if err := rd.copy(p.Frame(cur)[cm.Data : int(cm.Data)+n]); err != nil {
-			c.Free(first)
-			return 0, err
+	m.Len = uint32(ch.total) - uint32(r.hdrLen)
+	// The header goes in front of the data.
+	cur, at := first, int(m.Data)-r.hdrLen
+	end := min(int(m.Data)+int(m.Len), packet.FrameSize)
+	m.SegLen = uint16(end - int(m.Data))
+	left := int(m.Len) - int(m.SegLen)
+	frame := p.Frame(first)[at:end]
+	for _, seg := range ch.segs {
+		for len(seg) > 0 {
+			if len(frame) == 0 {
+				next := c.Alloc()
+				if next == 0 {
+					c.Free(first)
+					r.taking = 0
+					return 0, nil
+				}
+				p.Meta(cur).Next = next
+				cm := p.Meta(next)
+				cm.Data, cm.SegLen = 0, uint16(min(left, packet.FrameSize))
+				frame = p.Data(next)
+				left -= len(frame)
+				cur = next
+			}
+			n := copy(frame, seg)
+			frame, seg = frame[n:], seg[n:]
 		}
-		if left -= n; left == 0 {
-			break
-		}
-		next := c.Alloc()
-		if next == 0 {
-			c.Free(first)
-			return 0, nil
-		}
-		p.Meta(next).Data = 0
-		p.Meta(cur).Next = next
-		cur, room = next, packet.FrameSize
 	}
-	var h [vnet.HdrSize]byte
-	copy(h[:], hdr[:vnet.HdrSize])
-	vnet.DecodeHeader(p, first, &h)
+	r.taking = 0
 	return first, nil
 }
 
-// reader reads through the buffers of a chain.
-type reader struct {
-	mem  *memory
-	segs []seg
-	off  uint32 // into the first of segs
-}
-
-func (r *reader) copy(dst []byte) error {
-	for len(dst) > 0 {
-		b, err := r.piece(len(dst))
-		if err != nil {
-			return err
+// readHeader sets the metadata that the virtio-net header tells; false means that the
+// packet is none or asks for what was not negotiated.
+func (r *ring) readHeader(p *packet.Pool, i packet.Index) bool {
+	m := p.Meta(i)
+	if m.Len < minPacket {
+		return false
+	}
+	if r.features&featCSUM == 0 {
+		return true
+	}
+	at := int(m.Data) - r.hdrLen
+	h := [vnet.HdrSize]byte(p.Frame(i)[at:])
+	h[0] &= unix.VIRTIO_NET_HDR_F_NEEDS_CSUM
+	if h[1] != packet.GSONone {
+		if h[0] == 0 || h[4]|h[5] == 0 || !r.allowsGSO(h[1], featHostTSO4, featHostTSO6, featHostECN) {
+			return false
 		}
-		dst = dst[copy(dst, b):]
 	}
-	return nil
+	if h[0]|h[1] != 0 {
+		vnet.DecodeHeader(p, i, &h)
+	}
+	return true
 }
 
-// piece returns the next bytes, at most n, that lie together.
-func (r *reader) piece(n int) ([]byte, error) {
-	for len(r.segs) > 0 && r.off == r.segs[0].len {
-		r.segs, r.off = r.segs[1:], 0
+// allowsGSO says whether segmentation of a type was negotiated.
+func (r *ring) allowsGSO(typ byte, tso4, tso6, ecn uint64) bool {
+	if typ&packet.GSOECN != 0 && r.features&ecn == 0 {
+		return false
 	}
-	if len(r.segs) == 0 {
-		return nil, violation("chain too short")
+	switch typ &^ packet.GSOECN {
+	case packet.GSOTCPv4:
+		return r.features&tso4 != 0
+	case packet.GSOTCPv6:
+		return r.features&tso6 != 0
 	}
-	s := r.segs[0]
-	b := r.mem.at(s.addr + uint64(r.off))
-	if b == nil {
-		return nil, violation("buffer at %#x is outside of memory", s.addr)
-	}
-	n = min(n, int(s.len-r.off), len(b))
-	r.off += uint32(n)
-	return b[:n], nil
+	return false
 }
 
-// write copies src into the buffers.
-func (r *reader) write(src []byte) error {
-	for len(src) > 0 {
-		b, err := r.piece(len(src))
-		if err != nil {
-			return err
-		}
-		src = src[copy(b, src):]
-	}
-	return nil
+// needsHelp says whether a packet asks for what the guest does not do: a checksum or
+// segmentation.
+func (r *ring) needsHelp(m *packet.Meta) bool {
+	return m.Csum == packet.CsumPartial && r.features&featGuestCSUM == 0 ||
+		m.GSOType != 0 && !r.allowsGSO(m.GSOType, featGuestTSO4, featGuestTSO6, featGuestECN)
+}
+
+// writer writes through the buffers of chains.
+type writer struct {
+	segs [][]byte
+	off  int // into the first of segs
 }
 
 // send copies packets of b, from number from on, to a ring that the guest receives
-// by, until it has no more room; it returns how many it sent.
-func (r *ring) send(p *packet.Pool, b *packet.Batch, from int, chains []chain, hdrLen int, mergeable bool) (n int, bytes uint64, err error) {
+// by, until it has no more room; it returns how many are done with.
+func (r *ring) send(p *packet.Pool, b *packet.Batch, from int, chains []chain, maxLen uint32) (n int, err error) {
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(old)
@@ -168,91 +170,103 @@ func (r *ring) send(p *packet.Pool, b *packet.Batch, from int, chains []chain, h
 		}
 	}()
 	for _, i := range b.Pkts[from:b.N] {
-		sent, err := r.give(p, i, chains, hdrLen, mergeable)
-		if err != nil {
-			return n, bytes, err
+		m := p.Meta(i)
+		if m.GSOType == 0 && m.Len > maxLen {
+			r.stats.tooLong++
+			n++
+			continue
 		}
-		if !sent {
+		got, err := r.give(p, i, chains)
+		if err != nil {
+			return n, err
+		}
+		if got == giveFull {
 			break
 		}
+		if got == giveDone {
+			r.stats.count(m.Len)
+		} else {
+			r.stats.errors++
+		}
 		n++
-		bytes += uint64(p.Meta(i).Len)
 	}
 	r.publish()
-	return n, bytes, nil
+	return n, nil
 }
 
+// Results of give.
+const (
+	giveDone  = iota
+	giveFull  // too few buffers now
+	giveNever // the guest's buffers cannot take such a packet
+)
+
 // give copies one packet into as many chains as it needs (one unless the guest merges
-// buffers); false means that there are too few.
-func (r *ring) give(p *packet.Pool, i packet.Index, chains []chain, hdrLen int, mergeable bool) (bool, error) {
-	need := uint64(hdrLen) + uint64(p.Meta(i).Len)
+// buffers).
+func (r *ring) give(p *packet.Pool, i packet.Index, chains []chain) (int, error) {
+	need := uint64(r.hdrLen) + uint64(p.Meta(i).Len)
+	most := len(chains)
+	if r.features&featMrgRxbuf == 0 {
+		most = 1
+	}
 	at := r.mark()
-	used, room := 0, uint64(0)
-	for room < need {
-		if used == len(chains) || used > 0 && !mergeable {
-			if used > 0 && !mergeable {
-				// The guest's buffers are too small for this packet: it is lost.
-				r.put(&chains[0], 0)
-				return true, nil
-			}
+	used := 0
+	for room := uint64(0); room < need; used++ {
+		if used == most {
 			r.rewind(at)
-			return false, nil
+			return giveNever, nil
 		}
 		ch := &chains[used]
 		ok, err := r.next(ch)
 		if err != nil {
-			return false, err
+			return giveFull, err
 		}
 		if !ok {
 			r.rewind(at)
-			return false, nil
+			return giveFull, nil
 		}
-		if !ch.write || ch.total < uint64(hdrLen) {
-			return false, violation("receive buffer of %d bytes", ch.total)
+		if !ch.write || ch.total < uint64(r.hdrLen) {
+			return giveFull, violation("receive buffer of %d bytes", ch.total)
 		}
 		room += ch.total
-		used++
 	}
-	return true, r.fill(p, i, chains[:used], need, hdrLen)
+	r.fill(p, i, chains[:used])
+	for k := range chains[:used] {
+		n := min(need, chains[k].total)
+		r.put(&chains[k], uint32(n))
+		need -= n
+	}
+	return giveDone, nil
 }
 
-// fill writes the header and the frames of a packet through chains.
-func (r *ring) fill(p *packet.Pool, i packet.Index, chains []chain, need uint64, hdrLen int) error {
+// fill writes the header and the frames of a packet through chains, which have room
+// for it.
+func (r *ring) fill(p *packet.Pool, i packet.Index, chains []chain) {
 	var hdr [12]byte
-	var h [vnet.HdrSize]byte
-	vnet.EncodeHeader(p, i, &h)
-	copy(hdr[:], h[:])
+	m := p.Meta(i)
+	if m.Csum == packet.CsumPartial || m.GSOType != 0 {
+		vnet.EncodeHeader(p, i, (*[vnet.HdrSize]byte)(hdr[:]))
+	}
 	hdr[10], hdr[11] = byte(len(chains)), byte(len(chains)>>8)
-	w := reader{mem: r.mem, segs: chains[0].segs}
-	cur, left := 0, min(need, chains[0].total) // bytes for the current chain
-	out := func(src []byte) error {
-		for len(src) > 0 {
-			if left == 0 {
-				cur++
-				w = reader{mem: r.mem, segs: chains[cur].segs}
-				left = chains[cur].total
-			}
-			n := int(min(uint64(len(src)), left))
-			if err := w.write(src[:n]); err != nil {
-				return err
-			}
-			src, left = src[n:], left-uint64(n)
-		}
-		return nil
-	}
-	if err := out(hdr[:hdrLen]); err != nil {
-		return err
-	}
+	w := writer{segs: chains[0].segs}
+	chains = w.write(hdr[:r.hdrLen], chains)
 	for f := i; f != 0; f = p.Meta(f).Next {
-		if err := out(p.Data(f)); err != nil {
-			return err
+		chains = w.write(p.Data(f), chains)
+	}
+}
+
+// write copies src; chains[0] is the one that is being filled.
+func (w *writer) write(src []byte, chains []chain) []chain {
+	for len(src) > 0 {
+		for len(w.segs) == 0 {
+			chains = chains[1:]
+			w.segs = chains[0].segs
+		}
+		n := copy(w.segs[0][w.off:], src)
+		src = src[n:]
+		if w.off += n; w.off == len(w.segs[0]) {
+			w.segs, w.off = w.segs[1:], 0
 		}
 	}
-	rest := need
-	for k := range chains {
-		n := min(rest, chains[k].total)
-		r.put(&chains[k], uint32(n))
-		rest -= n
-	}
-	return nil
+	return chains
 }

@@ -16,8 +16,8 @@ import (
 
 const headerSize = 12
 
-// maxPayload is the largest payload of a message that this back end understands.
-const maxPayload = 1024
+// maxPayload is the largest payload of a message: a memory table of all slots.
+const maxPayload = 8 + maxMemSlots*regionSize
 
 const (
 	flagVersion   = 1
@@ -55,27 +55,34 @@ const (
 	reqGetStatus           request = 40
 )
 
-// Virtio and vhost-user feature bits that are offered.
+// Virtio and vhost-user feature bits that are offered.  Control queue, receive filters
+// and announcements are the front end's work, which asks the back end for its consent.
 const (
-	featCSUM        = 1 << 0
-	featGuestCSUM   = 1 << 1
-	featGuestTSO4   = 1 << 7
-	featGuestTSO6   = 1 << 8
-	featGuestECN    = 1 << 9
-	featHostTSO4    = 1 << 11
-	featHostTSO6    = 1 << 12
-	featHostECN     = 1 << 13
-	featMrgRxbuf    = 1 << 15
-	featCtrlVQ      = 1 << 17
-	featMQ          = 1 << 22
-	featAnyLayout   = 1 << 27
-	featIndirect    = 1 << 28
-	featEventIdx    = 1 << 29
-	featProtocol    = 1 << 30
-	featVersion1    = 1 << 32
-	featPacked      = 1 << 34
-	offeredFeatures = featCSUM | featGuestCSUM | featGuestTSO4 | featGuestTSO6 | featGuestECN | featHostTSO4 | featHostTSO6 |
-		featHostECN | featMrgRxbuf | featCtrlVQ | featMQ | featAnyLayout | featIndirect | featEventIdx | featProtocol | featVersion1 | featPacked
+	featCSUM      = 1 << 0
+	featGuestCSUM = 1 << 1
+	featMTU       = 1 << 3
+	featGuestTSO4 = 1 << 7
+	featGuestTSO6 = 1 << 8
+	featGuestECN  = 1 << 9
+	featHostTSO4  = 1 << 11
+	featHostTSO6  = 1 << 12
+	featHostECN   = 1 << 13
+	featMrgRxbuf  = 1 << 15
+	featCtrlVQ    = 1 << 17
+	featCtrlRx    = 1 << 18
+	featAnnounce  = 1 << 21
+	featMQ        = 1 << 22
+	featAnyLayout = 1 << 27
+	featIndirect  = 1 << 28
+	featEventIdx  = 1 << 29
+	featProtocol  = 1 << 30
+	featVersion1  = 1 << 32
+	featPacked    = 1 << 34
+	featInOrder   = 1 << 35
+
+	offeredFeatures = featCSUM | featGuestCSUM | featMTU | featGuestTSO4 | featGuestTSO6 | featGuestECN |
+		featHostTSO4 | featHostTSO6 | featHostECN | featMrgRxbuf | featCtrlVQ | featCtrlRx | featAnnounce | featMQ |
+		featAnyLayout | featIndirect | featEventIdx | featProtocol | featVersion1 | featPacked | featInOrder
 )
 
 // Protocol features that are offered.
@@ -90,10 +97,59 @@ const (
 
 // Limits of what a front end may ask for.
 const (
-	maxMemSlots  = 32
-	maxRingSize  = 32768
-	maxVringPair = 128
+	maxMemSlots = 32
+	maxRingSize = 32768
+	maxPairs    = 128
 )
+
+// shape says what a request has to bring along.
+type shape struct {
+	size int // least bytes of payload
+	fds  int // descriptors, anyFds: the request checks
+}
+
+const anyFds = -1
+
+// shapes are the requests that are understood.
+var shapes = map[request]shape{
+	reqGetFeatures:         {},
+	reqSetFeatures:         {size: 8},
+	reqSetOwner:            {},
+	reqResetOwner:          {},
+	reqSetMemTable:         {size: 8, fds: anyFds},
+	reqSetVringNum:         {size: 8},
+	reqSetVringAddr:        {size: 40},
+	reqSetVringBase:        {size: 8},
+	reqGetVringBase:        {size: 8},
+	reqSetVringKick:        {size: 8, fds: anyFds},
+	reqSetVringCall:        {size: 8, fds: anyFds},
+	reqSetVringErr:         {size: 8, fds: anyFds},
+	reqGetProtocolFeatures: {},
+	reqSetProtocolFeatures: {size: 8},
+	reqGetQueueNum:         {},
+	reqSetVringEnable:      {size: 8},
+	reqSendRARP:            {size: 8},
+	reqNetSetMTU:           {size: 8},
+	reqGetMaxMemSlots:      {},
+	reqAddMemReg:           {size: 8 + regionSize, fds: 1},
+	reqRemMemReg:           {size: 8 + regionSize, fds: anyFds},
+	reqSetStatus:           {size: 8},
+	reqGetStatus:           {},
+}
+
+// check says whether a message has what its request needs.
+func (m *message) check() error {
+	want, ok := shapes[m.req]
+	switch {
+	case !ok:
+		return violation("unknown request %d", m.req)
+	case len(m.payload) < want.size:
+		return violation("request %d with %d bytes", m.req, len(m.payload))
+	case want.fds != anyFds && len(m.fds) != want.fds:
+		return violation("request %d with %d descriptors", m.req, len(m.fds))
+	}
+	return nil
+}
 
 var errProtocol = errors.New("vhost-user protocol violation")
 
@@ -140,35 +196,26 @@ func replyU64(req request, v uint64) []byte {
 	return reply(req, binary.NativeEndian.AppendUint64(nil, v))
 }
 
-func (m *message) u64() (uint64, error) {
-	if len(m.payload) < 8 {
-		return 0, violation("request %d with %d bytes", m.req, len(m.payload))
-	}
-	return binary.NativeEndian.Uint64(m.payload), nil
-}
+// The accessors below are for messages that check has passed.
+
+func (m *message) u64() uint64 { return binary.NativeEndian.Uint64(m.payload) }
 
 // vringState is the payload of several requests: index(32) num(32).
-func (m *message) vringState() (index int, num uint32, err error) {
-	if len(m.payload) < 8 {
-		return 0, 0, violation("request %d with %d bytes", m.req, len(m.payload))
-	}
+func (m *message) vringState() (index, num uint32) {
 	ne := binary.NativeEndian
-	return int(ne.Uint32(m.payload)), ne.Uint32(m.payload[4:]), nil
+	return ne.Uint32(m.payload), ne.Uint32(m.payload[4:])
 }
 
 // vringAddr is the payload of SET_VRING_ADDR: index(32) flags(32) desc(64) used(64)
 // avail(64) log(64), addresses in the front end's address space.
 type vringAddr struct {
-	index             int
+	index             uint32
 	desc, used, avail uint64
 }
 
-func (m *message) vringAddr() (a vringAddr, err error) {
-	if len(m.payload) < 40 {
-		return a, violation("SET_VRING_ADDR with %d bytes", len(m.payload))
-	}
+func (m *message) vringAddr() vringAddr {
 	ne := binary.NativeEndian
-	return vringAddr{int(ne.Uint32(m.payload)), ne.Uint64(m.payload[8:]), ne.Uint64(m.payload[16:]), ne.Uint64(m.payload[24:])}, nil
+	return vringAddr{ne.Uint32(m.payload), ne.Uint64(m.payload[8:]), ne.Uint64(m.payload[16:]), ne.Uint64(m.payload[24:])}
 }
 
 // region is a memory region of the guest: guest physical address(64) size(64) address
@@ -186,11 +233,8 @@ func parseRegion(b []byte) region {
 
 // memTable is the payload of SET_MEM_TABLE: count(32) padding(32) regions.
 func (m *message) memTable() ([]region, error) {
-	if len(m.payload) < 8 {
-		return nil, violation("SET_MEM_TABLE with %d bytes", len(m.payload))
-	}
-	n := int(binary.NativeEndian.Uint32(m.payload))
-	if n > maxMemSlots || len(m.payload) < 8+n*regionSize || len(m.fds) != n {
+	n := uint64(binary.NativeEndian.Uint32(m.payload))
+	if n > maxMemSlots || uint64(len(m.payload)) < 8+n*regionSize || uint64(len(m.fds)) != n {
 		return nil, violation("SET_MEM_TABLE with %d regions in %d bytes and %d descriptors", n, len(m.payload), len(m.fds))
 	}
 	out := make([]region, n)
@@ -201,9 +245,4 @@ func (m *message) memTable() ([]region, error) {
 }
 
 // memReg is the payload of ADD_MEM_REG and REM_MEM_REG: padding(64) region.
-func (m *message) memReg() (region, error) {
-	if len(m.payload) < 8+regionSize {
-		return region{}, violation("request %d with %d bytes", m.req, len(m.payload))
-	}
-	return parseRegion(m.payload[8:]), nil
-}
+func (m *message) memReg() region { return parseRegion(m.payload[8:]) }

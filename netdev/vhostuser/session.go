@@ -9,8 +9,8 @@ import (
 )
 
 // session is one connection to a front end: a goroutine that answers its messages.
-// Rings and memory belong to the session; the polling threads reach rings by their
-// locks only.
+// Memory belongs to the session; rings it shares with the polling threads, by their
+// locks.
 type session struct {
 	d        *Device
 	fd       int
@@ -18,7 +18,8 @@ type session struct {
 	proto    uint64
 	status   uint64
 	mem      *memory
-	owned    bool
+	pairs    int // pairs that the front end knows of
+	oob      [oobSize]byte
 }
 
 // serve answers messages until the connection ends or the front end breaks the
@@ -29,7 +30,9 @@ func (s *session) serve() error {
 		if err != nil {
 			return err
 		}
-		err = s.handle(m)
+		if err = m.check(); err == nil {
+			err = s.handle(m)
+		}
 		closeAll(m.fds)
 		if err != nil {
 			return err
@@ -58,14 +61,16 @@ func (s *session) receive() (*message, error) {
 	return m, nil
 }
 
+// oobSize is room for the descriptors of one message.
+const oobSize = 256
+
 // readFull fills b, collecting descriptors on the way.
 func (s *session) readFull(b []byte, m *message) error {
-	oob := make([]byte, unix.CmsgSpace(4*maxMemSlots))
 	for len(b) > 0 {
 		if !s.d.waitFor(s.fd, unix.POLLIN, -1) {
 			return errStopped
 		}
-		n, oobn, flags, _, err := unix.Recvmsg(s.fd, b, oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, flags, _, err := unix.Recvmsg(s.fd, b, s.oob[:], unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case err == unix.EINTR || err == unix.EAGAIN:
 			continue
@@ -73,7 +78,7 @@ func (s *session) readFull(b []byte, m *message) error {
 			return err
 		}
 		if oobn > 0 {
-			m.fds = append(m.fds, rights(oob[:oobn])...)
+			m.fds = append(m.fds, rights(s.oob[:oobn])...)
 		}
 		if flags&unix.MSG_CTRUNC != 0 || len(m.fds) > maxMemSlots {
 			return violation("too many descriptors")
@@ -115,13 +120,16 @@ func (m *message) takeFd() int {
 	return fd
 }
 
+// replyLimitMs is how long a front end may take to read a reply.
+const replyLimitMs = 5000
+
 // send writes a reply; a front end that does not read is cut off.
 func (s *session) send(b []byte) error {
 	for len(b) > 0 {
 		if !s.d.waitFor(s.fd, unix.POLLOUT, replyLimitMs) {
 			return errors.New("front end does not read replies")
 		}
-		n, err := unix.Write(s.fd, b)
+		n, err := unix.SendmsgN(s.fd, b, nil, nil, unix.MSG_NOSIGNAL)
 		if err != nil && err != unix.EINTR && err != unix.EAGAIN {
 			return err
 		}
@@ -129,9 +137,6 @@ func (s *session) send(b []byte) error {
 	}
 	return nil
 }
-
-// replyLimitMs is how long a front end may take to read a reply.
-const replyLimitMs = 5000
 
 // handle does what one message asks and replies.
 func (s *session) handle(m *message) error {
@@ -144,7 +149,7 @@ func (s *session) handle(m *message) error {
 	}
 	failed := uint64(0)
 	if err != nil {
-		log.Warn("%s: vhost-user request %d fails: %v", s.d.Name(), m.req, err)
+		log.WarnRL(rl, "%s: vhost-user request %d fails: %v", s.d.Name(), m.req, err)
 		failed = 1
 	}
 	if m.flags&flagNeedReply != 0 && s.proto&protoReplyAck != 0 {
@@ -159,22 +164,18 @@ func (s *session) dispatch(m *message) ([]byte, error) {
 	case reqGetFeatures:
 		return replyU64(m.req, offeredFeatures), nil
 	case reqSetFeatures:
-		return nil, s.setFeatures(m)
-	case reqSetOwner:
-		s.owned = true
+		return nil, s.setFeatures(m.u64())
 	case reqResetOwner:
 		s.stopRings()
 	case reqGetProtocolFeatures:
 		return replyU64(m.req, offeredProto), nil
 	case reqSetProtocolFeatures:
-		v, err := m.u64()
-		if v&^offeredProto != 0 {
-			return nil, violation("protocol features %#x were not offered", v&^offeredProto)
+		if v := m.u64() &^ offeredProto; v != 0 {
+			return nil, violation("protocol features %#x were not offered", v)
 		}
-		s.proto = v
-		return nil, err
+		s.proto = m.u64()
 	case reqGetQueueNum:
-		return replyU64(m.req, maxVringPair), nil
+		return replyU64(m.req, uint64(s.d.maxPairs.Load())), nil
 	case reqSetMemTable:
 		return nil, s.setMemTable(m)
 	case reqGetMaxMemSlots:
@@ -191,141 +192,148 @@ func (s *session) dispatch(m *message) ([]byte, error) {
 		return s.getVringBase(m)
 	case reqSetVringKick, reqSetVringCall, reqSetVringErr:
 		return nil, s.setVringFd(m)
-	case reqSendRARP, reqNetSetMTU:
-		_, err := m.u64()
-		return nil, err
+	case reqNetSetMTU:
+		if v := m.u64(); v < 68 || v > 65535 {
+			return nil, errors.New("MTU is out of range")
+		}
+		s.d.guestMTU.Store(int64(m.u64()))
 	case reqSetStatus:
-		v, err := m.u64()
-		s.status = v
-		if err == nil && v == 0 {
+		if s.status = m.u64(); s.status == 0 {
 			s.stopRings()
 		}
-		return nil, err
 	case reqGetStatus:
 		return replyU64(m.req, s.status), nil
-	default:
-		return nil, errors.New("unknown request")
 	}
-	return nil, nil
+	return nil, nil // SET_OWNER and SEND_RARP tell nothing that is of use
 }
 
-func (s *session) setFeatures(m *message) error {
-	v, err := m.u64()
-	if err != nil {
-		return err
-	}
+func (s *session) setFeatures(v uint64) error {
 	if v&^offeredFeatures != 0 {
 		return violation("features %#x were not offered", v&^offeredFeatures)
 	}
-	s.features = v
-	s.d.setFeatures(v)
-	if v&featProtocol == 0 {
-		// Without protocol features rings are enabled from the beginning.
-		for _, r := range s.d.rings() {
-			r.mu.Lock()
-			r.enabled = true
-			r.mu.Unlock()
+	if v != s.features {
+		for _, r := range s.d.madeRings() {
+			if r != nil {
+				r.mu.Lock()
+				r.stop()
+				r.mu.Unlock()
+			}
 		}
 	}
-	return nil
+	s.features = v
+	s.d.features.Store(v)
+	s.d.notify()
+	return s.startRings()
 }
 
 // ring returns the ring that a message is about.
-func (s *session) ring(index int) (*ring, error) {
-	rings := s.d.rings()
-	if index < 0 || index >= 2*maxVringPair {
+func (s *session) ring(index uint32) (*ring, error) {
+	if index >= 2*maxPairs {
 		return nil, violation("ring %d", index)
 	}
-	if index >= len(rings) {
-		return s.d.spareRing(index), nil
-	}
-	return rings[index], nil
+	s.pairs = max(s.pairs, int(index)/2+1)
+	return s.d.ring(int(index)), nil
 }
 
 // setVring sets a number of a ring: its size, position or whether it is enabled.
 func (s *session) setVring(m *message) error {
-	index, num, err := m.vringState()
-	if err != nil {
-		return err
-	}
+	index, num := m.vringState()
 	r, err := s.ring(index)
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	packed := s.features&featPacked != 0
-	switch m.req {
-	case reqSetVringNum:
-		if num == 0 || num > maxRingSize || !packed && num&(num-1) != 0 {
-			return violation("ring of %d entries", num)
-		}
-		r.stop()
-		r.size = uint16(num)
-	case reqSetVringBase:
-		r.stop()
-		r.setBase(num, packed)
-	case reqSetVringEnable:
-		r.enabled = num != 0
-		if !r.enabled {
+	return s.configure(r, func() error {
+		switch m.req {
+		case reqSetVringNum:
+			if num == 0 || num > maxRingSize {
+				return violation("ring of %d entries", num)
+			}
 			r.stop()
+			r.size = uint16(num)
+		case reqSetVringBase:
+			r.stop()
+			r.setBase(num, s.features&featPacked != 0)
+		case reqSetVringEnable:
+			if r.enabled = num != 0; !r.enabled {
+				r.stop()
+			}
 		}
-	}
-	return s.tryStart(r)
+		return nil
+	})
 }
 
 func (s *session) setVringAddr(m *message) error {
-	a, err := m.vringAddr()
-	if err != nil {
-		return err
-	}
+	a := m.vringAddr()
 	r, err := s.ring(a.index)
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stop()
-	r.addr, r.hasAddr = a, true
-	return s.tryStart(r)
+	return s.configure(r, func() error {
+		r.stop()
+		r.addr, r.hasAddr = a, true
+		return nil
+	})
 }
 
-// tryStart runs a ring that has all it needs now.
-func (s *session) tryStart(r *ring) error {
+// configure changes a ring, and starts it when it has all it needs then.
+func (s *session) configure(r *ring, change func() error) error {
+	r.mu.Lock()
 	was := r.running
-	err := r.start(s.mem, s.features)
-	if r.running != was {
-		s.d.linkChanged()
+	err := change()
+	if err == nil {
+		err = s.start(r)
+	}
+	changed := r.running != was
+	r.mu.Unlock()
+	if changed {
+		s.d.linkChanged(s.pairs)
 	}
 	return err
 }
 
-func (s *session) getVringBase(m *message) ([]byte, error) {
-	index, _, err := m.vringState()
-	if err != nil {
-		return nil, err
+// start starts a ring that has all it needs.  Without protocol features rings are
+// enabled from the beginning.
+func (s *session) start(r *ring) error {
+	return r.start(s.mem, s.features, r.enabled || s.features&featProtocol == 0)
+}
+
+// startRings starts all rings that have what they need.
+func (s *session) startRings() error {
+	var first error
+	for _, r := range s.d.madeRings() {
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		if err := s.start(r); err != nil && first == nil {
+			first = err
+		}
+		r.mu.Unlock()
 	}
+	s.d.linkChanged(s.pairs)
+	return first
+}
+
+func (s *session) getVringBase(m *message) ([]byte, error) {
+	index, _ := m.vringState()
 	r, err := s.ring(index)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	base := r.base(s.features&featPacked != 0)
-	s.d.closeKick(r)
+	r.closeKick()
 	r.stop()
 	r.mu.Unlock()
-	s.d.linkChanged()
+	s.d.linkChanged(s.pairs)
 	ne := binary.NativeEndian
-	return reply(m.req, ne.AppendUint32(ne.AppendUint32(nil, uint32(index)), base)), nil
+	return reply(m.req, ne.AppendUint32(ne.AppendUint32(nil, index), base)), nil
 }
 
 // setVringFd takes the eventfd of a ring: index(8) no-descriptor(bit 8).
 func (s *session) setVringFd(m *message) error {
-	v, err := m.u64()
-	if err != nil {
-		return err
-	}
-	r, err := s.ring(int(v & 0xff))
+	v := m.u64()
+	r, err := s.ring(uint32(v & 0xff))
 	if err != nil {
 		return err
 	}
@@ -333,13 +341,13 @@ func (s *session) setVringFd(m *message) error {
 	if none != (len(m.fds) == 0) || len(m.fds) > 1 {
 		return violation("request %d with %d descriptors", m.req, len(m.fds))
 	}
-	if m.req == reqSetVringErr {
-		return nil
-	}
 	fd := -1
 	if !none {
 		if !isEventfd(m.fds[0]) {
 			return violation("request %d with a descriptor that is no eventfd", m.req)
+		}
+		if m.req == reqSetVringErr {
+			return nil // nothing is told by it
 		}
 		fd = m.takeFd()
 		if err := unix.SetNonblock(fd, true); err != nil {
@@ -347,22 +355,15 @@ func (s *session) setVringFd(m *message) error {
 			return err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m.req == reqSetVringCall {
-		if r.call >= 0 {
-			unix.Close(r.call)
-		}
-		r.call = fd
-		if fd >= 0 && r.running {
-			signal(fd) // what was published meanwhile is seen
+	return s.configure(r, func() error {
+		switch m.req {
+		case reqSetVringCall:
+			r.setCall(fd)
+		case reqSetVringKick:
+			return r.setKick(fd)
 		}
 		return nil
-	}
-	s.d.closeKick(r)
-	r.kick = fd
-	s.d.watchKick(r)
-	return s.tryStart(r)
+	})
 }
 
 func (s *session) setMemTable(m *message) error {
@@ -372,135 +373,81 @@ func (s *session) setMemTable(m *message) error {
 	}
 	next := &memory{}
 	for i, reg := range table {
-		for _, o := range next.regions {
-			if reg.overlaps(&o.region) {
-				next.unmap()
-				return violation("memory regions overlap at %#x", reg.guest)
-			}
-		}
-		mp, err := mapRegion(reg, m.fds[i])
+		more, err := next.add(reg, m.fds[i])
 		if err != nil {
 			next.unmap()
 			return err
 		}
-		next.regions = append(next.regions, mp)
+		next = more
 	}
-	s.replaceMemory(next, s.mem)
-	return nil
-}
-
-func (m *memory) unmap() {
-	if m == nil {
-		return
-	}
-	for _, r := range m.regions {
-		r.unmap()
-	}
+	return s.replaceMemory(next, s.mem)
 }
 
 // replaceMemory makes next the memory of all rings and unmaps gone.
-func (s *session) replaceMemory(next, gone *memory) {
-	for _, r := range s.d.allRings() {
-		r.mu.Lock()
-		was := r.running
-		r.stop()
-		if was {
-			if err := r.start(next, s.features); err != nil {
-				log.Warn("%s: ring stopped: %v", s.d.Name(), err)
-			}
-		}
-		r.mu.Unlock()
-	}
+func (s *session) replaceMemory(next, gone *memory) error {
 	s.mem = next
-	gone.unmap()
-	for _, r := range s.d.allRings() {
-		r.mu.Lock()
-		if err := s.tryStart(r); err != nil {
-			log.Warn("%s: ring not started: %v", s.d.Name(), err)
-		}
-		r.mu.Unlock()
+	if len(next.regions) > 0 {
+		s.d.node.Store(int64(numaNode(next.regions[0].mem)))
 	}
-	s.d.linkChanged()
+	for _, r := range s.d.madeRings() {
+		if r != nil {
+			r.mu.Lock()
+			r.stop()
+			r.mu.Unlock()
+		}
+	}
+	gone.unmap()
+	return s.startRings()
 }
 
 func (s *session) addMemReg(m *message) error {
-	reg, err := m.memReg()
+	next, err := s.mem.add(m.memReg(), m.fds[0])
 	if err != nil {
 		return err
 	}
-	if len(m.fds) != 1 {
-		return violation("ADD_MEM_REG with %d descriptors", len(m.fds))
-	}
-	next := &memory{}
-	if s.mem != nil {
-		next.regions = append(next.regions, s.mem.regions...)
-	}
-	if len(next.regions) == maxMemSlots {
-		return violation("more than %d memory regions", maxMemSlots)
-	}
-	for _, o := range next.regions {
-		if reg.overlaps(&o.region) {
-			return violation("memory regions overlap at %#x", reg.guest)
-		}
-	}
-	mp, err := mapRegion(reg, m.fds[0])
-	if err != nil {
-		return err
-	}
-	next.regions = append(next.regions, mp)
-	s.replaceMemory(next, nil)
-	return nil
+	return s.replaceMemory(next, nil)
 }
 
 func (s *session) remMemReg(m *message) error {
-	reg, err := m.memReg()
-	if err != nil {
-		return err
+	if len(m.fds) > 1 {
+		return violation("REM_MEM_REG with %d descriptors", len(m.fds))
 	}
-	next, gone := &memory{}, &memory{}
-	if s.mem != nil {
-		for _, o := range s.mem.regions {
-			if o.guest == reg.guest && o.size == reg.size && o.user == reg.user {
-				gone.regions = append(gone.regions, o)
-			} else {
-				next.regions = append(next.regions, o)
-			}
-		}
-	}
+	gone, rest := s.mem.split(m.memReg())
 	if len(gone.regions) == 0 {
 		return violation("REM_MEM_REG of a region that is not there")
 	}
-	s.replaceMemory(next, gone)
-	return nil
+	return s.replaceMemory(rest, gone)
 }
 
-// stopRings stops all rings (reset of the device).
+// stopRings stops all rings (reset of the device); they have to be set up again.
 func (s *session) stopRings() {
-	for _, r := range s.d.allRings() {
-		r.mu.Lock()
-		r.stop()
-		r.mu.Unlock()
+	for _, r := range s.d.madeRings() {
+		if r != nil {
+			r.mu.Lock()
+			r.stop()
+			r.closeKick()
+			r.mu.Unlock()
+		}
 	}
-	s.d.linkChanged()
+	s.d.linkChanged(s.pairs)
 }
 
 // end gives up what the session has.
 func (s *session) end() {
-	for _, r := range s.d.allRings() {
-		r.mu.Lock()
-		r.stop()
-		s.d.closeKick(r)
-		if r.call >= 0 {
-			unix.Close(r.call)
+	for _, r := range s.d.madeRings() {
+		if r != nil {
+			r.mu.Lock()
+			r.stop()
+			r.closeKick()
+			r.setCall(-1)
+			r.reset()
+			r.mu.Unlock()
 		}
-		r.call = -1
-		r.size, r.hasAddr, r.enabled = 0, false, false
-		r.lastAvail, r.lastUsed, r.availWrap, r.usedWrap = 0, 0, true, true
-		r.mu.Unlock()
 	}
 	s.mem.unmap()
 	s.mem = nil
-	s.d.setFeatures(0)
-	s.d.linkChanged()
+	s.d.features.Store(0)
+	s.d.guestMTU.Store(0)
+	s.d.linkChanged(s.pairs)
 	unix.Close(s.fd)
 }
