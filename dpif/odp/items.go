@@ -149,9 +149,14 @@ var itemARP = item{AttrARP, "arp", []member{
 	u32("sip", kindIPv4, func(f *flow.Flow) *uint32 { return &f.NwSrc }),
 	u32("tip", kindIPv4, func(f *flow.Flow) *uint32 { return &f.NwDst }),
 	{"op", kindDec, 16,
-		// A Flow keeps eight of the opcode's bits, so that stock too shows a
-		// partial mask for it (op=1/0xff).
-		func(f *flow.Flow) value { return value{0, uint64(f.NwProto)} },
+		// A Flow keeps eight of the opcode's bits; a mask of all of them stands
+		// for all of the opcode.
+		func(f *flow.Flow) value {
+			if f.NwProto == 0xff {
+				return value{0, 0xffff}
+			}
+			return value{0, uint64(f.NwProto)}
+		},
 		func(f *flow.Flow, v value) { f.NwProto = uint8(v.lo) }},
 	mac("sha", func(f *flow.Flow) *flow.MAC { return &f.ARPSha }),
 	mac("tha", func(f *flow.Flow) *flow.MAC { return &f.ARPTha }),
