@@ -268,7 +268,7 @@ func (x *Executor) modify(i packet.Index, a *odp.Action) {
 	case odp.PopEth:
 		x.popEth(i)
 	case odp.PushNSH:
-		x.pushNSH(i, a.Ext.NSH)
+		x.pushNSH(i, a.Ext.NSH, a.Ext.NSHMD2)
 	case odp.Hash:
 		x.hash(i, a.Ext.Hash)
 	case odp.CTClear:

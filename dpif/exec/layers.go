@@ -185,7 +185,7 @@ const (
 	nshNSH  = 4
 )
 
-func (x *Executor) pushNSH(i packet.Index, n *flow.NSH) {
+func (x *Executor) pushNSH(i packet.Index, n *flow.NSH, md2 []byte) {
 	m := x.p.Meta(i)
 	var np uint8
 	switch m.PacketType {
@@ -203,6 +203,8 @@ func (x *Executor) pushNSH(i packet.Index, n *flow.NSH) {
 	size := 8
 	if n.MDType == 1 {
 		size = 24
+	} else {
+		size += min(len(md2)&^3, maxMD2)
 	}
 	x.ensureHash(i)
 	if !x.p.PushHead(i, size) {
@@ -212,9 +214,15 @@ func (x *Executor) pushNSH(i packet.Index, n *flow.NSH) {
 	clear(b[:size])
 	b[2], b[3] = n.MDType, np
 	writeNSH(b, n, size)
+	if n.MDType != 1 {
+		copy(b[8:size], md2)
+	}
 	m.PacketType = flow.PacketTypeNSH
 	m.L25, m.L3, m.L4 = packet.NoLayer, 0, packet.NoLayer
 }
+
+// maxMD2 is the most bytes of context headers of an NSH header of MD type 2.
+const maxMD2 = 248
 
 // writeNSH writes what is settable of a header of size bytes.
 func writeNSH(b []byte, n *flow.NSH, size int) {

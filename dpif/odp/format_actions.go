@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"sluice/dpif/flow"
 )
@@ -70,7 +71,7 @@ func formatAction(b []byte, a *Action, names PortNames) []byte {
 	case PopEth:
 		return append(b, "pop_eth"...)
 	case PushNSH:
-		return formatPushNSH(b, a.Ext.NSH)
+		return formatPushNSH(b, a.Ext.NSH, a.Ext.NSHMD2)
 	case PopNSH:
 		return append(b, "pop_nsh()"...)
 	case CheckPktLen:
@@ -144,7 +145,7 @@ func (p *keyPrinter) setMPLS() {
 	p.b = append(p.b, ')')
 }
 
-func formatPushNSH(b []byte, n *flow.NSH) []byte {
+func formatPushNSH(b []byte, n *flow.NSH, md2 []byte) []byte {
 	b = fmt.Appendf(b, "push_nsh(flags=%d,ttl=%d,mdtype=%d,np=%d,spi=0x%x,si=%d",
 		n.Flags, n.TTL, n.MDType, n.NP, n.PathHdr>>8, n.PathHdr&0xff)
 	switch n.MDType {
@@ -154,6 +155,9 @@ func formatPushNSH(b []byte, n *flow.NSH) []byte {
 		}
 	case 2:
 		b = append(b, ",md2="...)
+		if len(md2) > 0 {
+			b = append(append(b, "0x"...), strings.TrimLeft(hex.EncodeToString(md2), "0")...)
+		}
 	default:
 		b = append(b, ",<error: unknown mdtype>"...)
 	}

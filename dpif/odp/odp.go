@@ -66,6 +66,7 @@ type Ext struct {
 	TnlPush *TunnelPushArg
 	Eth     *EthArg
 	NSH     *flow.NSH
+	NSHMD2  []byte // PushNSH of MD type 2: the context headers, padded to 4 bytes
 }
 
 // SetArg overwrites the bits of a packet's fields that Mask names.  One SetArg

@@ -10,7 +10,7 @@
 // # Life of an id
 //
 // Equal states share an id.  When the last reference goes, the id takes no new
-// ones, but is still found for at least 250 ms (packets may be on their way with
+// ones, but is still found for at least 500 ms (packets may be on their way with
 // it), and after that it is free.  Ids are given out in ascending order, so that
 // one is not soon given to something else.
 package recirc
@@ -72,7 +72,7 @@ type node struct {
 const staticIDs = 1024
 
 // lingerMs is how long an unreferenced id is still found, at least.
-const lingerMs = 250
+const lingerMs = 500
 
 // Pool is a set of ids.
 //

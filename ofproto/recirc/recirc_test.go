@@ -32,7 +32,7 @@ func TestSharedAndLingering(t *testing.T) {
 	if p.Find(1) == nil {
 		t.Fatal("gone before it lingered")
 	}
-	p.Run(250)
+	p.Run(500)
 	if p.Find(1) != nil || p.Len() != 2 {
 		t.Fatal("still there")
 	}

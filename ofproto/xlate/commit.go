@@ -176,7 +176,7 @@ func (ctx *context) commit() {
 		ctx.out.Slow |= SlowAction
 	}
 	ctx.actions = c.acts
-	ctx.pendingEncap, ctx.pendingDecap = false, false
+	ctx.pendingEncap, ctx.pendingDecap, ctx.encapData = false, false, nil
 }
 
 // encapDecap pushes or pops whole headers: Ethernet, NSH, and MPLS when it is
@@ -193,7 +193,7 @@ func (c *committer) encapDecap(ctx *context) {
 			b.PacketType, b.DLSrc, b.DLDst = f.PacketType, f.DLSrc, f.DLDst
 		case flow.PacketTypeNSH:
 			nsh := f.NSH
-			c.acts = append(c.acts, odp.Action{Type: odp.PushNSH, Ext: &odp.Ext{NSH: &nsh}})
+			c.acts = append(c.acts, odp.Action{Type: odp.PushNSH, Ext: &odp.Ext{NSH: &nsh, NSHMD2: ctx.encapData}})
 			b.PacketType = f.PacketType
 			copy(b.Words()[flow.EndMetadata:], f.Words()[flow.EndMetadata:])
 		case flow.PacketTypeMPLS, flow.PacketTypeMPLSMc:

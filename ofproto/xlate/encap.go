@@ -14,6 +14,8 @@ const (
 
 	nshPropClass  = 4
 	nshPropMDType = 1
+	nshPropTLV    = 2
+	nshMaxContext = 248 // bytes of context headers
 	nshMDType1    = 1
 	nshMDType2    = 2
 )
@@ -76,9 +78,21 @@ func (ctx *context) encapMPLS(a *action.Encap) {
 func (ctx *context) encapNSH(a *action.Encap) {
 	f := &ctx.flow
 	mdType := uint8(nshMDType1)
+	var tlvs []byte
 	for i := range a.Props {
-		if p := &a.Props[i]; p.Class == nshPropClass && p.Type == nshPropMDType {
+		p := &a.Props[i]
+		if p.Class != nshPropClass {
+			continue
+		}
+		switch p.Type {
+		case nshPropMDType:
 			mdType = p.MDType
+		case nshPropTLV:
+			tlvs = append(tlvs, byte(p.TLVClass>>8), byte(p.TLVClass), p.TLVType, byte(len(p.Data)))
+			tlvs = append(tlvs, p.Data...)
+			for len(tlvs)%4 != 0 {
+				tlvs = append(tlvs, 0)
+			}
 		}
 	}
 	var np uint8
@@ -100,6 +114,9 @@ func (ctx *context) encapNSH(a *action.Encap) {
 	ctx.wc.PacketType = ones32
 	clear(f.Words()[flow.EndMetadata:])
 	f.PacketType, f.DLType = flow.PacketTypeNSH, flow.EthNSH
+	if mdType == nshMDType2 && len(tlvs) <= nshMaxContext {
+		ctx.encapData = tlvs
+	}
 	f.NSH = flow.NSH{TTL: 63, MDType: mdType, NP: np, PathHdr: 255}
 }
 

@@ -26,7 +26,11 @@ func MaskForPacket(f *flow.Flow) flow.Mask {
 			}
 		}
 	}
-	switch t := field.DLType(f); t {
+	t := field.DLType(f)
+	if t == flow.EthNSH && f.DLType != flow.EthNSH {
+		return m // only the packet type says that it is NSH
+	}
+	switch t {
 	case flow.EthIPv4:
 		m.NwSrc, m.NwDst, m.CTNwSrc, m.CTNwDst = ones32, ones32, ones32, ones32
 	case flow.EthIPv6:

@@ -180,7 +180,8 @@ type context struct {
 	firstPort        PortID        // the port that the packet came in by first
 
 	pendingEncap, pendingDecap bool
-	wasMPLS                    bool // an MPLS label was popped: what is below is not known
+	encapData                  []byte // metadata TLVs of an NSH header to come
+	wasMPLS                    bool   // an MPLS label was popped: what is below is not known
 	conntracked                bool
 	nat                        *action.NAT
 
