@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -204,7 +205,10 @@ func (c *Conn) Recv() (*Msg, error) {
 
 // fill reads more bytes behind those of the message in progress.
 func (c *Conn) fill() error {
-	if cap(c.in)-len(c.in) < readChunk/2 {
+	if c.in == nil {
+		// Connections are mostly idle: they have no buffer of their own then.
+		c.in = (*buffers.Get().(*[readChunk]byte))[:0]
+	} else if cap(c.in)-len(c.in) < readChunk/2 {
 		// Doubling keeps the copies linear in the size of the message.
 		grown := make([]byte, len(c.in), max(readChunk, 2*len(c.in)))
 		copy(grown, c.in)
@@ -230,9 +234,15 @@ func (c *Conn) fill() error {
 // connections that say little.
 func (c *Conn) idle() {
 	if len(c.in) == 0 {
+		if cap(c.in) == readChunk {
+			buffers.Put((*[readChunk]byte)(c.in[:readChunk]))
+		}
 		c.in = nil
 	}
 }
+
+// buffers are read buffers that no connection uses.
+var buffers = sync.Pool{New: func() any { return new([readChunk]byte) }}
 
 // parse goes on with the message in progress; nil and no error if it is not
 // complete.
