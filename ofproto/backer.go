@@ -237,16 +237,19 @@ func (b *Backer) FlowsChanged(*Switch) {
 // followControllers asks the switches what translation needs to know of their
 // controllers, which come and go without a configuration.
 func (b *Backer) followControllers() {
-	changed := false
+	changed, reval := false, false
 	for _, r := range b.switches {
 		wants, alive := r.sw.WantsPacketInOnMiss(), r.sw.controllerAlive()
 		if wants != r.wantsMiss || alive != r.alive {
+			changed, reval = true, reval || alive != r.alive
 			r.wantsMiss, r.alive = wants, alive
-			changed = true
 		}
 	}
-	if changed {
+	switch {
+	case reval:
 		b.publish()
+	case changed: // Every run of ovs-ofctl gets here, and flows need not change at once.
+		b.udpif.ReplaceSnapshot(b.snapshot())
 	}
 }
 

@@ -73,12 +73,15 @@ func (b *Backer) forget(r *switchRef, gone []maclearn.Entry) {
 }
 
 // publish makes a snapshot of all switches and lets translation use it.
-func (b *Backer) publish() {
+func (b *Backer) publish() { b.udpif.SetSnapshot(b.snapshot()) }
+
+// snapshot describes all switches to translation.
+func (b *Backer) snapshot() *xlate.Snapshot {
 	bridges := make([]*xlate.Bridge, 0, len(b.switches))
 	for _, r := range b.switches {
 		bridges = append(bridges, b.bridge(r))
 	}
-	b.udpif.SetSnapshot(xlate.Build(bridges))
+	return xlate.Build(bridges)
 }
 
 // bridge describes a switch to translation.

@@ -113,6 +113,9 @@ func (u *Udpif) SetSnapshot(s *xlate.Snapshot) {
 	u.Revalidate()
 }
 
+// ReplaceSnapshot publishes a configuration that does not call for revalidation.
+func (u *Udpif) ReplaceSnapshot(s *xlate.Snapshot) { u.snap.Store(s) }
+
 // SetPaused makes misses fail, or lets them be answered again.
 func (u *Udpif) SetPaused(paused bool) { u.paused.Store(paused) }
 

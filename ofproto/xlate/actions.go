@@ -80,7 +80,7 @@ func (ctx *context) doActions(acts action.List, isLast, bucket bool) {
 				return
 			}
 		}
-		if ctx.err == OK && ctx.exit && len(ctx.frozen) == 0 {
+		if ctx.err == OK && ctx.exit && ctx.freezing && len(ctx.frozen) == 0 {
 			ctx.freezeActions(rest)
 			break
 		}
@@ -183,7 +183,7 @@ func (ctx *context) doAction(a action.Action, last, bucket bool) (stop bool) {
 		wc.SkbPriority = ones32
 		if f.SkbPriority != ctx.origPriority {
 			f.SkbPriority = ctx.origPriority
-			ctx.reportf(NodeDetail, "queue = %#x", f.SkbPriority)
+			ctx.reportf(NodeDetail, "queue = %s", hex(uint64(f.SkbPriority)))
 		}
 	case *action.Multipath:
 		ctx.multipath(a)
@@ -196,7 +196,7 @@ func (ctx *context) doAction(a action.Action, last, bucket bool) (stop bool) {
 		ctx.exit = true
 	case *action.UnrollXlate:
 		ctx.tableID, ctx.cookie = a.Table, a.Cookie
-		ctx.reportf(NodeThaw, "restored state: table=%d, cookie=%#x", a.Table, a.Cookie)
+		ctx.reportf(NodeThaw, "restored state: table=%d, cookie=%s", a.Table, hex(a.Cookie))
 	case *action.FinTimeout:
 		wc.NwProto = 0xff
 		if ctx.rule != nil {

@@ -211,3 +211,11 @@ func hexText(b []byte) string {
 	}
 	return fmt.Sprintf("0x%x", b[0]) + fmt.Sprintf("%x", b[1:])
 }
+
+// hex formats a number as C's "%#"PRIx64 does: zero has no 0x.
+func hex(v uint64) string {
+	if v == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%#x", v)
+}
