@@ -5,8 +5,15 @@ import (
 	"sort"
 	"strings"
 
+	"sluice/internal/vlog"
 	"sluice/ovsdb/data"
+	"sluice/ovsdb/db"
 	"sluice/ovsdb/unixctl"
+)
+
+var (
+	txnLog = vlog.New("transaction")
+	tlogRL = vlog.NewLimiter(30, 60)
 )
 
 // Commands registers the server's control commands. changed is called when a
@@ -200,11 +207,15 @@ func (s *Server) cmdRemoveDB(r *unixctl.Request, changed func()) {
 }
 
 func (s *Server) cmdStorageStatus(r *unixctl.Request) {
-	if s.dbs[r.Args[0]] == nil {
+	d := s.dbs[r.Args[0]]
+	switch {
+	case d == nil:
 		r.ReplyError("Failed to find the database.")
-		return
+	case d.problem != "":
+		r.Reply("status: " + d.problem)
+	default:
+		r.Reply("status: ok")
 	}
-	r.Reply("status: ok")
 }
 
 func (s *Server) cmdTlogSet(r *unixctl.Request) {
@@ -236,6 +247,31 @@ func (s *Server) cmdTlogSet(r *unixctl.Request) {
 	}
 	d.tlog[f[1]] = on
 	r.Reply("")
+}
+
+// logChanges logs rows of the tables that tlog-set has named.
+func (d *database) logChanges(changes []*db.Change) {
+	for _, c := range changes {
+		if !d.tlog[c.Table.Schema.Name] {
+			continue
+		}
+		op, row := "updated", c.New
+		switch {
+		case c.Old == nil:
+			op = "inserted"
+		case c.New == nil:
+			op, row = "deleted", c.Old
+		}
+		text := fmt.Appendf(nil, "table:%s,op:%s,", c.Table.Schema.Name, op)
+		for i, col := range c.Table.Schema.Columns {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = append(append(text, col.Name...), ':')
+			text = row.Get(i).AppendText(text, &col.Type)
+		}
+		txnLog.InfoRL(tlogRL, "%s", text)
+	}
 }
 
 func (s *Server) cmdTlogList(r *unixctl.Request) {

@@ -44,6 +44,7 @@ type database struct {
 	stats      dbStats
 	opened     int64
 	shownIndex int64
+	problem    string          // why the latest write failed
 	tlog       map[string]bool // tables whose changes are logged
 	idle       []func()        // to be called when nothing is pending
 }
@@ -193,6 +194,10 @@ func (d *database) finish(c *commit) {
 	}
 	d.hist.Add(&c.Commit, c.txn.Atoms(), d.atoms)
 	d.reg.Publish(&c.Commit)
+	if d.tlog != nil {
+		d.logChanges(c.Changes)
+	}
+	d.problem = ""
 	c.done(nil)
 	d.wakeTriggers(c.Changes)
 	d.srv.committed(d, c.Changes)

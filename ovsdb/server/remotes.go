@@ -3,6 +3,8 @@ package server
 import (
 	"sort"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/internal/errno"
 	"sluice/internal/poll"
 	"sluice/ovsdb/jsonrpc"
@@ -24,7 +26,6 @@ type remote struct {
 	opts     remoteOptions
 	listener stream.Listener
 	sessions map[*session]bool
-	failed   bool // it could not be opened
 	inner    bool // connections inside the process
 }
 
@@ -110,6 +111,7 @@ func (s *Server) openRemote(target string, o remoteOptions) {
 	switch {
 	case err == nil:
 		r.listener = l
+		s.listen(r, true)
 	case stream.IsActive(target):
 		js := jsonrpc.OpenSession([]string{target}, true, s.streamOptions(o), s.now)
 		s.addSession(js, r)
@@ -133,22 +135,35 @@ func (s *Server) closeRemote(r *remote) {
 		s.endSession(c)
 	}
 	if r.listener != nil {
+		s.listen(r, false)
 		r.listener.Close()
 	}
 	delete(s.remotes, r.target)
 }
 
-// runRemote takes connections, or runs the one an active remote has.
-func (s *Server) runRemote(r *remote) {
-	if r.listener == nil {
-		if r.inner {
-			return
+// active lists the remotes that connect, which are few.
+func (s *Server) active() []*remote {
+	var out []*remote
+	for _, r := range s.remotes {
+		if r.active() {
+			out = append(out, r)
 		}
-		for c := range r.sessions {
-			s.runSession(c)
-		}
-		return
 	}
+	if len(out) > 1 {
+		sort.Slice(out, func(i, j int) bool { return out[i].target < out[j].target })
+	}
+	return out
+}
+
+// runActive runs the session of a remote that connects.
+func (s *Server) runActive(r *remote) {
+	for c := range r.sessions {
+		s.runSession(c)
+	}
+}
+
+// accept takes connections.
+func (s *Server) accept(r *remote) {
 	for range maxAccept {
 		sc, err := r.listener.Accept()
 		if err == stream.ErrAgain {
@@ -158,7 +173,12 @@ func (s *Server) runRemote(r *remote) {
 			log.WarnRL(rl, "%s: accept failed: %s", r.listener.Name(), errno.Text(err))
 			// Most likely descriptors are used up: not to spin, listen
 			// again in a while.
-			s.pauseListener(r)
+			s.listen(r, false)
+			s.after(s.now+pauseMs, func() {
+				if s.remotes[r.target] == r {
+					s.listen(r, true)
+				}
+			})
 			return
 		}
 		c := s.addSession(jsonrpc.NewSession(jsonrpc.NewConn(sc), s.now), r)
@@ -168,19 +188,24 @@ func (s *Server) runRemote(r *remote) {
 
 const pauseMs = 100
 
-func (s *Server) pauseListener(r *remote) {
-	r.failed = true
-	s.after(s.now+pauseMs, func() { r.failed = false })
+// listen puts a listening remote into the epoll set or takes it out.
+func (s *Server) listen(r *remote, on bool) {
+	fd := r.listener.Fd()
+	if !on {
+		unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		delete(s.passive, int32(fd))
+		return
+	}
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil && err != unix.EEXIST {
+		log.WarnRL(rl, "%s: epoll_ctl failed: %v", r.target, err)
+		return
+	}
+	s.passive[int32(fd)] = r
 }
 
 func (s *Server) waitRemote(r *remote, p *poll.Set) {
-	if r.listener != nil {
-		if !r.failed {
-			r.listener.Wait(p)
-		}
-		return
-	}
-	if r.inner {
+	if !r.active() {
 		return
 	}
 	for c := range r.sessions {

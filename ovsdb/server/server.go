@@ -75,6 +75,7 @@ type Server struct {
 
 	epoll    int
 	polled   map[int32]*session // sessions by descriptor
+	passive  map[int32]*remote  // listening remotes by descriptor
 	ready    []*session         // have something to do without an event
 	events   []unix.EpollEvent
 	timers   timerHeap
@@ -108,7 +109,7 @@ func New(cfg Config, now int64) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, clock: cfg.Clock, now: now, id: data.NewUUID(),
 		dbs: map[string]*database{}, remotes: map[string]*remote{}, targets: map[string]bool{},
-		locks: map[string]*lock{}, epoll: fd, polled: map[int32]*session{},
+		locks: map[string]*lock{}, epoll: fd, polled: map[int32]*session{}, passive: map[int32]*remote{},
 		events: make([]unix.EpollEvent, 256), event: poll.NewEvent(), readOnly: cfg.ReadOnly}
 	s.addServerDB()
 	return s, nil
@@ -151,8 +152,8 @@ func (s *Server) Run(now int64) {
 	s.event.Reset()
 	s.runInbox()
 	s.runTimers()
-	for _, r := range s.sortedRemotes() {
-		s.runRemote(r)
+	for _, r := range s.active() {
+		s.runActive(r)
 	}
 	s.runEvents()
 	ready := s.ready
@@ -224,6 +225,10 @@ func (s *Server) runEvents() {
 	}
 	for i := range n {
 		e := &s.events[i]
+		if r := s.passive[e.Fd]; r != nil {
+			s.accept(r)
+			continue
+		}
 		c := s.polled[e.Fd]
 		if c == nil || c.closed {
 			continue
@@ -251,6 +256,7 @@ func (s *Server) sortedDBs() []*database {
 func (s *Server) storageOptions() storage.Options { return storage.Options{NoDiff: s.nodiff} }
 
 func (s *Server) reportFailure(d *database, err *data.Error) {
+	d.problem = err.Error()
 	mainLog.ErrRL(failRL, "%s: %s", d.name, err.Error())
 }
 
