@@ -100,8 +100,28 @@ type sleeper struct {
 	backoff int64
 }
 
+// procs is the number of polling threads of all datapaths.  The scheduler gets a
+// processor more for each, so that threads that never stop do not keep the control
+// loop from running: the kernel shares the cores among them.
+var procs struct {
+	mu   sync.Mutex
+	base int // GOMAXPROCS without polling threads; 0: not known yet
+	n    int
+}
+
+func addProcs(n int) {
+	procs.mu.Lock()
+	defer procs.mu.Unlock()
+	if procs.base == 0 {
+		procs.base = runtime.GOMAXPROCS(0)
+	}
+	procs.n += n
+	runtime.GOMAXPROCS(procs.base + procs.n)
+}
+
 // start runs a polling thread.
 func (t *thread) start() {
+	addProcs(1)
 	t.inbox.wake = poll.NewEvent()
 	t.done = make(chan struct{})
 	go t.main()
@@ -113,6 +133,7 @@ func (t *thread) stop() {
 	<-t.done
 	t.inbox.wake.Close()
 	t.close()
+	addProcs(-1)
 }
 
 func (t *thread) main() {
@@ -141,6 +162,9 @@ func (t *thread) iteration() {
 	if t.inbox.pending.Load() {
 		t.inbox.run()
 		t.setSleepers()
+		if t.stopped {
+			return
+		}
 	}
 	spent := cycleCounter() - start
 	t.stats.add(statIters, 1)
