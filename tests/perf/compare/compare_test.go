@@ -126,8 +126,9 @@ func start(t *testing.T, c contender, typ string) (s *testkit.Switch, a, b *test
 			a.Run("ethtool", "-K", "eth0", "tx", "off")
 			b.Run("ethtool", "-K", "eth0", "tx", "off")
 		}
-		s.Vsctl("set", "open", ".", "other_config:pmd-cpu-mask=2")
 	}
+	// The generator runs on core 0.
+	s.Vsctl("set", "open", ".", "other_config:pmd-cpu-mask=2")
 	s.Vsctl("--", "add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev")
 	for _, p := range []string{"p0", "p1"} {
 		s.Vsctl("add-port", "br0", p, "--", "set", "interface", p, "type="+typ)
