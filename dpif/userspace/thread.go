@@ -110,6 +110,7 @@ type thread struct {
 	inbox   inbox
 	stopped bool
 	done    chan struct{}
+	held    int // loops since the queues were kicked
 	sleep   sleeper
 	cycles  cycles
 }
