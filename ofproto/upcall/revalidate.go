@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"sluice/dpif"
-	"sluice/dpif/flow"
 	"sluice/internal/poll"
 	"sluice/ofproto/xlate"
 )
@@ -126,7 +125,7 @@ func (u *Udpif) begin(now int64) {
 		if k == nil {
 			// Somebody else's flow, or one from before we started.
 			cDumpedNew.Inc()
-			k = &ukey{id: id, key: f.Key, mask: f.Mask, actions: slices.Clone(f.Actions), created: now, since: seq - 1}
+			k = &ukey{id: id, key: pack(f.Key.Words()), mask: pack(f.Mask.Words()), actions: slices.Clone(f.Actions), created: now, since: seq - 1}
 			if id := f.Key.RecircID; id != 0 && u.pool.Ref(id) {
 				k.recircs = append(k.recircs, id)
 			}
@@ -256,24 +255,13 @@ func (k *ukey) delta(s *dpif.FlowStats, now int64) xlate.Stats {
 // retranslate translates k's flow again with push as its packets, and changes the
 // datapath's flow if its actions changed; false: the flow must go.
 func (u *Udpif) retranslate(k *ukey, w *worker, push *xlate.Stats, now int64) bool {
-	snap := u.snap.Load()
-	br, ofport, err := snap.Find(&k.key, u.pool)
-	if err != nil {
+	br := u.translateAgain(k, w, push, now)
+	if br == nil {
 		return false
 	}
-	in := &w.in
-	*in = xlate.In{Snap: snap, Bridge: br, Flow: k.key, TCPFlags: push.TCPFlags, Recirc: u.pool, Record: true, Now: now}
-	in.Flow.InPort = ofport
-	if push.Packets > 0 {
-		in.Sink = xlate.DirectSink{}
-	}
-	out := &w.out
-	w.reader.Enter()
-	xlate.Translate(in, out)
-	w.reader.Exit()
-	xlate.Apply(out.Effects, push, true)
 	k.stats = k.latest
-	if out.Uncacheable || wider(&k.mask, &out.Mask) {
+	out := &w.out
+	if out.Uncacheable || !k.mask.covers(&out.Mask) {
 		u.unref(out.Recircs)
 		return false
 	}
@@ -283,7 +271,9 @@ func (u *Udpif) retranslate(k *ukey, w *worker, push *xlate.Stats, now int64) bo
 	}
 	if !equalActions(acts, k.actions) {
 		acts = slices.Clone(acts)
-		put := &dpif.FlowPut{Key: k.key, Mask: k.mask, UFID: k.id.ufid, Actions: acts, Modify: true, PMD: k.id.pmd}
+		put := &dpif.FlowPut{UFID: k.id.ufid, Actions: acts, Modify: true, PMD: k.id.pmd}
+		k.key.unpack(put.Key.Words())
+		k.mask.unpack(put.Mask.Words())
 		if u.dp.FlowPut(put) != nil {
 			u.unref(out.Recircs)
 			return false
@@ -292,7 +282,7 @@ func (u *Udpif) retranslate(k *ukey, w *worker, push *xlate.Stats, now int64) bo
 	}
 	old := k.recircs
 	k.recircs = slices.Clone(out.Recircs)
-	if id := k.key.RecircID; id != 0 && u.pool.Ref(id) {
+	if id := w.in.Flow.RecircID; id != 0 && u.pool.Ref(id) {
 		k.recircs = append(k.recircs, id)
 	}
 	u.unref(old)
@@ -304,15 +294,25 @@ func (u *Udpif) retranslate(k *ukey, w *worker, push *xlate.Stats, now int64) bo
 	return true
 }
 
-// wider reports that the datapath's mask leaves out a bit that matters.
-func wider(have, want *flow.Mask) bool {
-	h, w := have.Words(), want.Words()
-	for i := range h {
-		if w[i]&^h[i] != 0 {
-			return true
-		}
+// translateAgain translates k's flow into w.out, applies the effects to push, and
+// returns the flow's bridge; nil: it has none any more.
+func (u *Udpif) translateAgain(k *ukey, w *worker, push *xlate.Stats, now int64) *xlate.Bridge {
+	snap := u.snap.Load()
+	w.in = xlate.In{Snap: snap, TCPFlags: push.TCPFlags, Recirc: u.pool, Record: true, Now: now}
+	k.key.unpack(w.in.Flow.Words())
+	br, ofport, err := snap.Find(&w.in.Flow, u.pool)
+	if err != nil {
+		return nil
 	}
-	return false
+	w.in.Bridge, w.in.Flow.InPort = br, ofport
+	if push.Packets > 0 {
+		w.in.Sink = xlate.DirectSink{}
+	}
+	w.reader.Enter()
+	xlate.Translate(&w.in, &w.out)
+	w.reader.Exit()
+	xlate.Apply(w.out.Effects, push, true)
+	return br
 }
 
 // delete removes k's flow from the datapath and credits its last packets.
@@ -321,32 +321,15 @@ func (u *Udpif) delete(k *ukey, w *worker, now int64) {
 	if err == nil {
 		k.latest = stats
 		if push := k.delta(&k.latest, now); push.Packets > 0 {
-			if k.effects == nil {
-				u.creditOnly(k, w, &push, now)
-			} else {
+			if k.effects != nil {
 				xlate.Apply(k.effects, &push, false)
+			} else if u.translateAgain(k, w, &push, now) != nil {
+				u.unref(w.out.Recircs)
 			}
 			k.stats = k.latest
 		}
 	}
 	u.drop(k)
-}
-
-// creditOnly credits packets of a flow that was never translated.
-func (u *Udpif) creditOnly(k *ukey, w *worker, push *xlate.Stats, now int64) {
-	snap := u.snap.Load()
-	br, ofport, err := snap.Find(&k.key, u.pool)
-	if err != nil {
-		return
-	}
-	w.in = xlate.In{Snap: snap, Bridge: br, Flow: k.key, TCPFlags: push.TCPFlags, Recirc: u.pool,
-		Sink: xlate.DirectSink{}, Record: true, Now: now}
-	w.in.Flow.InPort = ofport
-	w.reader.Enter()
-	xlate.Translate(&w.in, &w.out)
-	w.reader.Exit()
-	xlate.Apply(w.out.Effects, push, true)
-	u.unref(w.out.Recircs)
 }
 
 // Purge deletes all flows that we know of.

@@ -21,8 +21,8 @@ type ukeyID struct {
 // map, only the control thread changes it, but for installed.
 type ukey struct {
 	id      ukeyID
-	key     flow.Flow
-	mask    flow.Mask
+	key     packed
+	mask    packed
 	actions []odp.Action
 	effects []xlate.Effect // nil: not translated yet
 	recircs []uint32       // ids that it holds references to

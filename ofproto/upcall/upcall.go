@@ -224,13 +224,16 @@ func (u *Udpif) translate(up *dpif.Upcall, v *dpif.Verdict, miss bool) error {
 	}
 	stats := xlate.Stats{Packets: 1, Bytes: uint64(len(pkt)), Used: up.Now, Now: up.Now, TCPFlags: up.Key.TCPFlags}
 	xlate.Apply(out.Effects, &stats, true)
-	k := u.newUkey(up, w, br)
+	v.Mask = out.Mask
+	if !u.megaflows.Load() {
+		v.Mask = xlate.MaskForPacket(up.Key)
+	}
+	k := u.newUkey(up, w, br, &v.Mask)
 	k.reval = reval
 	v.Actions = append(v.Actions, out.Actions...)
 	if out.Slow != 0 {
 		v.PutActions = k.actions
 	}
-	v.Mask = k.mask
 	if out.Uncacheable || !u.mayInstall(up) {
 		u.unref(k.recircs)
 		return nil
@@ -258,17 +261,14 @@ func (u *Udpif) translate(up *dpif.Upcall, v *dpif.Verdict, miss bool) error {
 }
 
 // newUkey makes the ukey of the flow that w translated.
-func (u *Udpif) newUkey(up *dpif.Upcall, w *worker, br *xlate.Bridge) *ukey {
+func (u *Udpif) newUkey(up *dpif.Upcall, w *worker, br *xlate.Bridge, mask *flow.Mask) *ukey {
 	out := &w.out
 	k := &ukey{
-		id: ukeyID{up.UFID, up.PMD}, key: *up.Key, mask: out.Mask, created: up.Now,
+		id: ukeyID{up.UFID, up.PMD}, key: pack(up.Key.Words()), mask: pack(mask.Words()), created: up.Now,
 		effects: slices.Clone(out.Effects), recircs: slices.Clone(out.Recircs), since: u.rv.seq.Load(),
 	}
 	if k.effects == nil {
 		k.effects = []xlate.Effect{}
-	}
-	if !u.megaflows.Load() {
-		k.mask = xlate.MaskForPacket(up.Key)
 	}
 	if out.Slow != 0 {
 		k.actions = slowPath(out.Slow, br)
