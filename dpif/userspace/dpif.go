@@ -54,6 +54,13 @@ type Conntrack interface {
 	// Execute sends the packets of b, which have their layers set, through the
 	// tracker, in place; packets that it takes out it frees or keeps.  Any thread.
 	Execute(c *packet.Cache, b *packet.Batch, arg *odp.CTArg, now int64)
+	// Run forgets connections that have expired; Next is when it should be called
+	// again, if at all.  The control thread only.
+	Run(now int64)
+	Next() (at int64, ok bool)
+	DumpConntrack(zone *uint16, now int64) []dpif.CTEntry
+	FlushConntrack(zone *uint16, match *dpif.CTMatch, now int64) error
+	dpif.CTConfig
 }
 
 // Tunnels pushes and pops tunnel headers.
@@ -319,6 +326,9 @@ func (d *Dpif) Run(now int64) (more bool) {
 		d.loop.flows.optimize()
 	}
 	d.balance(now)
+	if d.conntrack != nil {
+		d.conntrack.Run(now)
+	}
 	if d.pending || d.devicesChanged() {
 		d.reconfigure()
 	}
@@ -327,6 +337,11 @@ func (d *Dpif) Run(now int64) (more bool) {
 
 // Wait implements dpif.Dpif.
 func (d *Dpif) Wait(s *poll.Set) {
+	if d.conntrack != nil {
+		if at, ok := d.conntrack.Next(); ok {
+			s.Timer(at)
+		}
+	}
 	for _, q := range d.loop.polls {
 		if fd := q.q.Fd(); fd >= 0 {
 			s.FD(fd, poll.In)

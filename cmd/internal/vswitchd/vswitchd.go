@@ -16,6 +16,7 @@ import (
 	"sluice/cmd/ovs-vswitchd/appctl"
 	"sluice/cmd/ovs-vswitchd/bridge"
 	"sluice/dpif"
+	"sluice/dpif/conntrack"
 	"sluice/dpif/userspace"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
@@ -170,8 +171,10 @@ func (s *Switch) openDatapath(typ string) (dpif.Dpif, error) {
 }
 
 func (s *Switch) newDatapath(typ, name string, pool *packet.Pool) dpif.Dpif {
-	return userspace.New(userspace.Options{Type: typ, Name: name, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus,
+	d := userspace.New(userspace.Options{Type: typ, Name: name, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus,
 		Dummy: slices.Contains(s.dummies, typ)})
+	d.SetConntrack(conntrack.New())
+	return d
 }
 
 // userDatapath makes a datapath for dpctl/add-dp.

@@ -1,0 +1,217 @@
+package conntrack
+
+import (
+	"strconv"
+
+	"sluice/dpif"
+	"sluice/dpif/odp"
+)
+
+// timeoutClass is how long a connection lasts without packets.
+type timeoutClass uint8
+
+// Classes of timeouts.
+const (
+	tcpFirstPacket timeoutClass = iota
+	tcpOpening
+	tcpOpened
+	tcpClosingDown
+	tcpFinWait
+	tcpClosedDown
+	otherFirst
+	otherMultiple
+	otherBidir
+	icmpFirst
+	icmpReply
+	numClasses
+	noClass // leave it as it is
+)
+
+// timeouts is a timeout policy: milliseconds by class.
+type timeouts [numClasses]int64
+
+var defaultTimeouts = timeouts{
+	tcpFirstPacket: 30_000,
+	tcpOpening:     30_000,
+	tcpOpened:      24 * 60 * 60_000,
+	tcpClosingDown: 15 * 60_000,
+	tcpFinWait:     45_000,
+	tcpClosedDown:  30_000,
+	otherFirst:     60_000,
+	otherMultiple:  60_000,
+	otherBidir:     30_000,
+	icmpFirst:      60_000,
+	icmpReply:      30_000,
+}
+
+// classNames are the timeouts as CT_Timeout_Policy names them.
+var classNames = map[string]timeoutClass{
+	"tcp_syn_sent":    tcpFirstPacket,
+	"tcp_syn_recv":    tcpOpening,
+	"tcp_established": tcpOpened,
+	"tcp_fin_wait":    tcpClosingDown,
+	"tcp_time_wait":   tcpFinWait,
+	"tcp_close":       tcpClosedDown,
+	"udp_first":       otherFirst,
+	"udp_single":      otherMultiple,
+	"udp_multiple":    otherBidir,
+	"icmp_first":      icmpFirst,
+	"icmp_reply":      icmpReply,
+}
+
+// SetTimeoutPolicy sets a timeout policy: connections whose ct() action names it by
+// its number get its timeouts, seconds by the names of CT_Timeout_Policy; the
+// others are the defaults.  nil removes the policy.
+func (t *Tracker) SetTimeoutPolicy(id uint32, seconds map[string]uint32) {
+	t.policyMu.Lock()
+	defer t.policyMu.Unlock()
+	all := map[uint32]*timeouts{}
+	if p := t.policies.Load(); p != nil {
+		for k, v := range *p {
+			all[k] = v
+		}
+	}
+	delete(all, id)
+	if seconds != nil {
+		p := defaultTimeouts
+		for name, v := range seconds {
+			if c, ok := classNames[name]; ok {
+				p[c] = int64(v) * 1000
+			}
+		}
+		all[id] = &p
+	}
+	t.policies.Store(&all)
+}
+
+// duration is how long a connection of a class lasts.
+func (t *Tracker) duration(arg *odp.CTArg, class timeoutClass) int64 {
+	all := t.policies.Load()
+	id := uint32(0)
+	if arg.Timeout != "" {
+		n, _ := strconv.ParseUint(arg.Timeout, 10, 32)
+		id = uint32(n)
+	}
+	if all != nil {
+		if p := (*all)[id]; p != nil {
+			return p[class]
+		}
+	}
+	return defaultTimeouts[class]
+}
+
+// States of protocols without a state machine of their own.
+const (
+	stateFirst = iota
+	stateMultiple
+	stateBidir
+)
+
+// opens reports that the packet may be the first of a connection.
+func (l *lookup) opens() bool {
+	switch l.k.proto {
+	case protoTCP:
+		g := tcpSegment(&l.view)
+		return g.opens()
+	case protoICMP:
+		t := l.k.src.icmpType
+		return t == icmpEcho || t == icmpInfo || t == icmpTimestamp
+	case protoICMPv6:
+		return l.k.src.icmpType == icmp6Echo
+	}
+	return true
+}
+
+// begin sets up the state of a new connection.
+func (t *Tracker) begin(l *lookup, s *slot) timeoutClass {
+	switch l.k.proto {
+	case protoTCP:
+		g := tcpSegment(&l.view)
+		tcpOpen(&s.tcp, &g)
+		return tcpFirstPacket
+	case protoICMP, protoICMPv6:
+		return icmpFirst
+	}
+	return otherFirst
+}
+
+// follow moves the state of a connection on for a packet of it.
+func (t *Tracker) follow(l *lookup, f hit) verdict {
+	s := f.s
+	var v verdict
+	var class timeoutClass
+	switch s.key.proto {
+	case protoTCP:
+		g := tcpSegment(&l.view)
+		src, dst := &s.tcp[0], &s.tcp[1]
+		if f.reply {
+			src, dst = dst, src
+		}
+		v, class = tcpUpdate(src, dst, &g, t.seqCheck.Load())
+	case protoICMP, protoICMPv6:
+		if f.reply {
+			s.state = stateBidir
+		}
+		v, class = verdictEstablished, icmpReply
+		if s.state != stateBidir {
+			v, class = verdictNew, icmpFirst
+		}
+	default:
+		if f.reply {
+			s.state = stateBidir
+		} else if s.state == stateFirst {
+			s.state = stateMultiple
+		}
+		v, class = verdictEstablished, otherBidir
+		if s.state != stateBidir {
+			v, class = verdictNew, otherMultiple
+		}
+	}
+	if class != noClass {
+		f.sh.expireAt(f.i, s, class, l.now+t.duration(l.arg, class))
+	}
+	return v
+}
+
+// helper is an application layer gateway.
+type helper uint8
+
+// Gateways.
+const (
+	helperNone helper = iota
+	helperFTP
+	helperTFTP
+)
+
+func (h helper) String() string { return [...]string{"", "ftp", "tftp"}[h] }
+
+// Ports of the gateways.
+const (
+	portFTP  = 21
+	portTFTP = 69
+)
+
+// helperOf is the gateway of a new connection: the action names it and the
+// connection goes to (or, ftp, comes from) its port.
+func helperOf(l *lookup) helper {
+	k := &l.k
+	switch {
+	case l.arg.Helper == "ftp" && k.proto == protoTCP && (k.src.port == portFTP || k.dst.port == portFTP):
+		return helperFTP
+	case l.arg.Helper == "tftp" && k.proto == protoUDP && k.dst.port == portTFTP:
+		return helperTFTP
+	}
+	return helperNone
+}
+
+// tcpInfo is the state of a TCP connection in the words of the contract.
+func (s *slot) tcpInfo() *dpif.CTTCP {
+	if s.key.proto != protoTCP {
+		return nil
+	}
+	one := func(p *peer) dpif.CTTCPPeer {
+		return dpif.CTTCPPeer{State: p.state, Scale: p.scale & scaleMask,
+			HasScale: p.scale&scaleSent != 0, Liberal: p.scale&scaleUnknown != 0}
+	}
+	return &dpif.CTTCP{Orig: one(&s.tcp[0]), Reply: one(&s.tcp[1])}
+}
