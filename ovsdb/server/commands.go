@@ -311,10 +311,15 @@ func (s *Server) MemoryUsage() map[string]int {
 		u["monitors"] += d.reg.Len()
 		u["n-weak-refs"] += d.d.WeakRefs()
 	}
-	u["sessions"] = s.n
 	for _, c := range s.sessions() {
+		u["sessions"]++
 		u["triggers"] += len(c.triggers)
 		u["backlog"] += c.js.Backlog()
+	}
+	for _, name := range []string{"triggers", "backlog"} {
+		if u[name] == 0 {
+			delete(u, name)
+		}
 	}
 	return u
 }
