@@ -108,7 +108,8 @@ type Dpif struct {
 	support dpif.Support
 	cur     *config
 	alb     alb
-	pending bool // reconfigure in the next Run
+	lost    uint64 // see LostPorts
+	pending bool   // reconfigure in the next Run
 	// threadsChanged: threads came or went since their number was logged last.
 	threadsChanged bool
 	// For the frequency of the cycle counter.

@@ -44,6 +44,7 @@ type portState struct {
 	emc         bool
 	txHash      bool
 	reconfigure bool // the queues must be opened again
+	opened      bool // they were open once
 }
 
 // config is what threads read of the datapath, replaced whole.

@@ -48,6 +48,10 @@ func (d *Dpif) stalePorts() (list []*portState) {
 	return list
 }
 
+// LostPorts counts the ports that were removed because their device could not
+// reconfigure; whoever added one finds it gone.
+func (d *Dpif) LostPorts() uint64 { return d.lost }
+
 // reopen lets a device reconfigure and takes its queues into use.
 func (d *Dpif) reopen(s *portState, threads int) error {
 	if q, ok := s.dev.(interface{ SetTxQueues(n int) }); ok {
@@ -56,9 +60,12 @@ func (d *Dpif) reopen(s *portState, threads int) error {
 	if err := s.dev.Reconfigure(); err != nil {
 		log.Err("Failed to set interface %s new configuration", s.name)
 		delete(d.ports, s.no)
+		if s.opened {
+			d.lost++
+		}
 		return err
 	}
-	s.reconfigure = false
+	s.reconfigure, s.opened = false, true
 	s.openQueues(threads)
 	return nil
 }

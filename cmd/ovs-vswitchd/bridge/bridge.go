@@ -78,6 +78,8 @@ type Bridges struct {
 	missing bool
 	linkSeq uint64
 	retryAt int64 // when they may be looked for again
+	// lostPorts is how many ports the datapaths have dropped.
+	lostPorts uint64
 	// configured is set once a configuration is in force; until then nothing in
 	// the kernel is touched.
 	configured bool
@@ -164,7 +166,7 @@ func (b *Bridges) Run(now int64) {
 		return
 	}
 	b.runSwitches(now)
-	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured || b.linksChanged() {
+	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured || b.linksChanged() || b.portsLost() {
 		b.cfgSeqno = seq
 		b.applyDatabase(now)
 	}
@@ -183,6 +185,20 @@ func (b *Bridges) linksChanged() bool {
 	// An attempt that fails may make events of its own.
 	b.linkSeq, b.retryAt = seq, b.now+retryMs
 	return true
+}
+
+// portsLost reports that a datapath dropped a port since the last call, because its
+// device could not take its new options: it is opened again, to show why.
+func (b *Bridges) portsLost() bool {
+	var n uint64
+	for _, ref := range b.backers {
+		if l, ok := ref.dp.(interface{ LostPorts() uint64 }); ok {
+			n += l.LostPorts()
+		}
+	}
+	lost := n > b.lostPorts
+	b.lostPorts = n
+	return lost
 }
 
 // retryMs is the shortest time between two attempts to open missing devices.

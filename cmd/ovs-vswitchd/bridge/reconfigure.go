@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"sluice/dpif"
 	"sluice/internal/errno"
 	"sluice/netdev"
 	"sluice/netdev/vport"
@@ -264,7 +265,17 @@ func (b *Bridges) reconfigureIface(br *bridge, i *iface, row *vswitch.Interface,
 		return false
 	}
 	b.setMTU(i)
-	return true
+	return !br.lost(i)
+}
+
+// lost says whether the datapath has dropped the port of an interface.
+func (br *bridge) lost(i *iface) bool {
+	p := br.sw.Port(i.ofport)
+	if p == nil || p.DPPort == dpif.PortNone {
+		return false
+	}
+	_, _, ok := br.ref.dp.PortByNumber(p.DPPort)
+	return !ok
 }
 
 // ifaceType is the type of an Interface row; the local port's is always internal.
