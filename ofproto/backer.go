@@ -28,7 +28,6 @@ var (
 	cRevReconfigure = coverage.New("rev_reconfigure")
 	cRevFlowTable   = coverage.New("rev_flow_table")
 	cRevMACLearning = coverage.New("rev_mac_learning")
-	cRevPortToggled = coverage.New("rev_port_toggled")
 )
 
 // megaflowsEnabled is upcall/enable-megaflows, for all datapaths.
@@ -58,7 +57,6 @@ type Backer struct {
 	// away.
 	support dpif.Support
 	meters  map[uint32]bool // ids in use
-	toggled bool            // only the state of ports changed since the last snapshot
 
 	mu   sync.Mutex // guards byID
 	byID map[xlate.BridgeID]*Switch

@@ -43,11 +43,9 @@ type Switch struct {
 	tun   *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec   ofp.Context     // kept, since it makes actions in chunks
 
-	decode     ofp.Context
 	dumpSeq    uint64 // of the datapath, when flows were last expired
 	version    uint64 // of the tables, when the datapath was last told of changes
 	evictTimer int64  // when eviction priorities are computed anew
-	hadRelease bool
 
 	pins struct {
 		mu    sync.Mutex

@@ -2,8 +2,8 @@
 // any dpif.
 //
 // cmd/ovs-vswitchd registers Commands with the control socket and calls Run; the
-// Env says which datapaths there are.  Commands about connection tracking answer
-// that the datapath does not support them until it does.
+// Env says which datapaths there are.  Commands that need what a datapath does not
+// have answer that it does not support them.
 package dpctl
 
 import (
@@ -78,21 +78,21 @@ func init() {
 		{"mod-flows", "[dp] file", 1, 2, modFlows},
 		{"del-flows", "[dp] [file]", 0, 2, delFlows},
 		{"offload-stats-show", "[dp]", 0, 1, unsupported},
-		{"dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, unsupported},
-		{"flush-conntrack", "[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]", 0, 4, unsupported},
+		{"dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, dumpConntrack},
+		{"flush-conntrack", "[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]", 0, 4, flushConntrack},
 		{"cache-get-size", "[dp]", 0, 1, unsupported},
 		{"cache-set-size", "dp cache <size>", 3, 3, unsupported},
-		{"ct-stats-show", "[dp] [zone=N]", 0, 3, unsupported},
-		{"ct-bkts", "[dp] [gt=N]", 0, 2, unsupported},
-		{"ct-set-maxconns", "[dp] maxconns", 1, 2, unsupported},
-		{"ct-get-maxconns", "[dp]", 0, 1, unsupported},
-		{"ct-get-nconns", "[dp]", 0, 1, unsupported},
-		{"ct-enable-tcp-seq-chk", "[dp]", 0, 1, unsupported},
-		{"ct-disable-tcp-seq-chk", "[dp]", 0, 1, unsupported},
-		{"ct-get-tcp-seq-chk", "[dp]", 0, 1, unsupported},
-		{"ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, unlimited, unsupported},
-		{"ct-del-limits", "[dp] zone=N1[,N2]...", 1, 2, unsupported},
-		{"ct-get-limits", "[dp] [zone=N1[,N2]...]", 0, 2, unsupported},
+		{"ct-stats-show", "[dp] [zone=N]", 0, 3, ctStats},
+		{"ct-bkts", "[dp] [gt=N]", 0, 2, ctBuckets},
+		{"ct-set-maxconns", "[dp] maxconns", 1, 2, ctSetMaxConns},
+		{"ct-get-maxconns", "[dp]", 0, 1, ctGetMaxConns},
+		{"ct-get-nconns", "[dp]", 0, 1, ctGetConns},
+		{"ct-enable-tcp-seq-chk", "[dp]", 0, 1, ctSetSeqCheck(true, "enabling")},
+		{"ct-disable-tcp-seq-chk", "[dp]", 0, 1, ctSetSeqCheck(false, "disabling")},
+		{"ct-get-tcp-seq-chk", "[dp]", 0, 1, ctGetSeqCheck},
+		{"ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, unlimited, ctSetLimits},
+		{"ct-del-limits", "[dp] zone=N1[,N2]...", 1, 2, ctDelLimits},
+		{"ct-get-limits", "[dp] [zone=N1[,N2]...]", 0, 2, ctGetLimits},
 		{"ipf-set-enabled", "[dp] v4|v6", 1, 2, unsupported},
 		{"ipf-set-disabled", "[dp] v4|v6", 1, 2, unsupported},
 		{"ipf-set-min-frag", "[dp] v4|v6 minfragment", 2, 3, unsupported},

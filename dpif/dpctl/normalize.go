@@ -38,7 +38,6 @@ func (n numbers) PortNumber(name string) (uint32, bool) {
 // headers is what normalize-actions tells packets apart by.
 type headers struct {
 	vlans [flow.MaxVLANs]flow.VLAN
-	mpls  uint32
 }
 
 // normalizeActions prints what actions do for each stack of VLAN tags, whatever

@@ -1,6 +1,8 @@
 package userspace
 
 import (
+	"sync"
+
 	"golang.org/x/sys/unix"
 
 	"sluice/dpif"
@@ -11,6 +13,9 @@ import (
 
 // dumpChunk is how many flows a thread copies between two batches.
 const dumpChunk = 64
+
+// dumpBufs has memory for chunks: each change of the flow tables calls for a dump.
+var dumpBufs = sync.Pool{New: func() any { return new([dumpChunk]dpif.Flow) }}
 
 // FlowPut implements dpif.Dpif.
 func (d *Dpif) FlowPut(p *dpif.FlowPut) error {
@@ -174,8 +179,16 @@ func (d *Dpif) FlowGet(ufid flow.UFID, pmd int) (out dpif.Flow, err error) {
 // FlowDump implements dpif.Dpif: thread by thread, the loop's first, in the order
 // that the flows were added in.
 func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
-	buf := make([]dpif.Flow, 0, dumpChunk)
+	mem := dumpBufs.Get().(*[dumpChunk]dpif.Flow)
+	defer func() {
+		clear(mem[:]) // of actions
+		dumpBufs.Put(mem)
+	}()
 	for _, t := range d.threads() {
+		if t.nFlow.Load() == 0 {
+			continue
+		}
+		buf := mem[:0]
 		var next cursor
 		for more := true; more; {
 			buf = buf[:0]

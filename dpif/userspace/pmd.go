@@ -1,7 +1,6 @@
 package userspace
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -258,14 +257,6 @@ func (t *thread) setSleepers() {
 			s.bare = true
 		}
 	}
-}
-
-// name is how logs and commands call the thread.
-func (t *thread) name() string {
-	if t.core == dpif.PMDNone {
-		return "main"
-	}
-	return fmt.Sprintf("pmd-c%02d", t.core)
 }
 
 // Load is measured in intervals, the last of which are kept.

@@ -475,7 +475,10 @@ func TestPMDForwards(t *testing.T) {
 		<-p2.tx.out
 	}
 	d.Quiesce()
-	if len(calls) != 2 || <-calls == <-calls {
+	if len(calls) != 2 {
+		t.Fatalf("%d upcalls", len(calls))
+	}
+	if first, second := <-calls, <-calls; first == second {
 		t.Error("not one upcall on each thread")
 	}
 	flows := dump(d)

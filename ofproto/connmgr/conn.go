@@ -49,7 +49,7 @@ type Conn struct {
 
 const (
 	maxReplies  = 100 // replies queued before no more requests are read
-	recvBatch   = 50  // messages a turn
+	recvBatch   = 50  // messages a turn, or more of those that only fill a bundle
 	defaultMiss = 128 // default miss_send_len
 
 	maxReplyBytes = 1 << 20 // queued before a sliced reply pauses
@@ -125,11 +125,12 @@ func (c *Conn) run(now int64) {
 	}
 	c.r.run(now)
 	c.runWork()
-	for i := 0; i < recvBatch && c.mayRecv(); i++ {
+	for n := 0; n < recvBatch*fullCost && c.mayRecv(); {
 		b := c.r.recv(now)
 		if b == nil {
 			break
 		}
+		n += recvCost(b)
 		c.mgr.failOpenMaybeRecover()
 		msgs, err := c.asm.add(b, now)
 		if err != nil {
@@ -148,6 +149,17 @@ func (c *Conn) run(now int64) {
 	if c.r.reliable && !c.r.connected() || !c.r.alive() {
 		c.destroy()
 	}
+}
+
+const fullCost = 10
+
+// recvCost returns what of a turn's batch a message uses.  Those that fill a bundle
+// change nothing that others see and are not answered, so more of them make a batch.
+func recvCost(b []byte) int {
+	if h, err := ofp.DecodePartialHeader(b); err == nil && h.Type == ofp.TypeBundleAddMessage && len(b) < 1024 {
+		return 1
+	}
+	return fullCost
 }
 
 func (c *Conn) mayRecv() bool { return c.replies.packets < maxReplies && c.work == nil }

@@ -52,7 +52,6 @@ type inBandRule struct {
 type inBand struct {
 	rules []inBandRule // in the table
 	next  int64        // ms when addresses are looked at again
-	queue int
 }
 
 const inBandRefreshMs = 1000

@@ -80,7 +80,7 @@ func (x *Txn) Commit() {
 	x.publish()
 	for i := range x.steps {
 		st := &x.steps[i]
-		v := x.version
+		var v uint64
 		if st.flow != nil {
 			v = st.flow.version
 		} else {

@@ -39,12 +39,10 @@ var (
 	log = vlog.New("ofproto_dpif_upcall")
 	rl  = vlog.NewLimiter(1, 5)
 
-	cFlowLimitHit    = coverage.New("upcall_flow_limit_hit")
-	cUkeyContention  = coverage.New("upcall_ukey_contention")
-	cDumpedDuplicate = coverage.New("dumped_duplicate_flow")
-	cDumpedNew       = coverage.New("dumped_new_flow")
-	cHandleDup       = coverage.New("handler_duplicate_upcall")
-	cMissedDPFlow    = coverage.New("revalidate_missed_dp_flow")
+	cFlowLimitHit = coverage.New("upcall_flow_limit_hit")
+	cDumpedNew    = coverage.New("dumped_new_flow")
+	cHandleDup    = coverage.New("handler_duplicate_upcall")
+	cMissedDPFlow = coverage.New("revalidate_missed_dp_flow")
 )
 
 // Defaults of the limits, as of other_config in the database.

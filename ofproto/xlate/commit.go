@@ -73,7 +73,6 @@ var (
 	hdrICMPv6 = newHeader(odp.AttrICMPv6, portFields...)
 	hdrPrio   = newHeader(odp.AttrSkbPriority, func(m *flow.Mask) { m.SkbPriority = ones32 })
 	hdrMark   = newHeader(odp.AttrSkbMark, func(m *flow.Mask) { m.PktMark = ones32 })
-	hdrMPLS   = newHeader(odp.AttrMPLS, func(m *flow.Mask) { m.MPLS[0] = ones32 })
 )
 
 var portFields = []func(*flow.Mask){

@@ -52,9 +52,8 @@ func isIPAny(f *flow.Flow) bool { return field.IsIPAny(f) }
 func isICMPv4(f *flow.Flow) bool { return field.DLType(f) == flow.EthIPv4 && f.NwProto == protoICMP }
 func isICMPv6(f *flow.Flow) bool { return field.DLType(f) == flow.EthIPv6 && f.NwProto == protoICMPv6 }
 
-// isBroadcast and isMulticast classify an Ethernet address.
+// isBroadcast says whether an address is ff:ff:ff:ff:ff:ff.
 func isBroadcast(m flow.MAC) bool { return m == onesMAC }
-func isMulticast(m flow.MAC) bool { return m[0]&1 != 0 }
 
 // isSTP reports that f is addressed to the spanning tree group and has an LLC
 // header in place of an Ethernet type.

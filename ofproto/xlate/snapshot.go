@@ -172,14 +172,6 @@ const NoMeter = math.MaxUint32
 // Port returns the port with an OpenFlow number, or nil.
 func (b *Bridge) Port(ofport uint32) *Port { return b.byOFPort[ofport] }
 
-// odpPort returns the datapath port behind an OpenFlow port.
-func (b *Bridge) odpPort(ofport uint32) dpif.PortNo {
-	if p := b.byOFPort[ofport]; p != nil {
-		return p.ODP
-	}
-	return dpif.PortNone
-}
-
 // Snapshot is everything that translation reads but the flow tables' contents:
 // the bridges of one datapath with their ports and bundles.  It is immutable.
 type Snapshot struct {

@@ -28,7 +28,6 @@ package xlate
 import (
 	"sync"
 
-	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
 	"sluice/internal/coverage"
@@ -491,9 +490,6 @@ func (ctx *context) effect(e Effect) {
 		ctx.out.Effects = append(ctx.out.Effects, e)
 	}
 }
-
-// odpInPort is the datapath port that the packet came in by.
-func (ctx *context) odpInPort() dpif.PortNo { return ctx.bridge.odpPort(ctx.flow.InPort) }
 
 // maskTunnel adds what identifies the tunnel that the packet came by.
 func (ctx *context) maskTunnel() {

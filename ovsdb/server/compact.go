@@ -20,7 +20,6 @@ const (
 type compactor struct {
 	min, max int64
 	running  bool
-	based    int64
 }
 
 func (c *compactor) init(now int64, w *storage.Writer) {

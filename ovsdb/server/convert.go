@@ -100,6 +100,7 @@ func (s *Server) installSchema(d *database, schema *data.Schema, to *db.DB, done
 	d.hist.Reset(d.lastID)
 	d.w.Replace(schema, to.Snapshot(), "converted by ovsdb-server", s.clock.Wall(), d.lastID, func(err *data.Error) {
 		if err != nil {
+			d.failAll(err) // what was committed by the new schema
 			s.detachForSchema(d)
 			d.setSchema(oldSchema)
 			d.setTables(old)

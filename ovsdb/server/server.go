@@ -25,7 +25,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/clock"
-	"sluice/internal/coverage"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 	"sluice/ovsdb/data"
@@ -41,8 +40,6 @@ var (
 	rl         = vlog.NewLimiter(1, 5)
 	internalRL = vlog.NewLimiter(1, 1)
 	failRL     = vlog.NewLimiter(1, 1)
-
-	cMonitorQueue = coverage.New("ovsdb_monitor_queue")
 )
 
 // Config is what a Server needs from its process.

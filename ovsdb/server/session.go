@@ -271,6 +271,9 @@ func (c *session) replyError(m *jsonrpc.Msg, err *data.Error) {
 
 // flushMonitors sends what monitors held back, as long as the client reads.
 func (c *session) flushMonitors() {
+	if !c.anyPending() {
+		return
+	}
 	for _, m := range c.sortedMonitors() {
 		if m.Pending() && !m.initial && c.js.Backlog() == 0 {
 			m.db.reg.Flush(m.Monitor)
@@ -278,17 +281,24 @@ func (c *session) flushMonitors() {
 	}
 }
 
+func (c *session) anyPending() bool {
+	for _, m := range c.monitors {
+		if m.Pending() && !m.initial {
+			return true
+		}
+	}
+	return false
+}
+
 // flushAll sends everything that monitors held back: a reply must not come
 // before the changes it reports.
 func (c *session) flushAll() {
-	for _, m := range c.monitors {
+	if !c.anyPending() {
+		return
+	}
+	for _, m := range c.sortedMonitors() {
 		if m.Pending() && !m.initial {
-			for _, m := range c.sortedMonitors() {
-				if m.Pending() && !m.initial {
-					m.db.reg.Flush(m.Monitor)
-				}
-			}
-			return
+			m.db.reg.Flush(m.Monitor)
 		}
 	}
 }

@@ -49,7 +49,7 @@ var locs = func() (l [N]loc) {
 	u32(ConjID, unsafe.Offsetof(f.ConjID))
 
 	tun := unsafe.Offsetof(f.Tunnel)
-	t := &f.Tunnel
+	var t flow.Tunnel // for the offsets of its members
 	u64(TunID, tun+unsafe.Offsetof(t.ID))
 	u32(TunSrc, tun+unsafe.Offsetof(t.IPSrc))
 	u32(TunDst, tun+unsafe.Offsetof(t.IPDst))

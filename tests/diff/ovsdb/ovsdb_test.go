@@ -39,7 +39,6 @@ const schema = `{"name":"d","version":"1.0.0","tables":{
 
 // server is one of the two, with a connection.
 type server struct {
-	cmd   *exec.Cmd
 	conn  net.Conn
 	dec   *json.Decoder
 	names map[string]string // UUID -> name by order of appearance
