@@ -180,8 +180,9 @@ func (d *Dpif) FlowGet(ufid flow.UFID, pmd int) (out dpif.Flow, err error) {
 // that the flows were added in.
 func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 	mem := dumpBufs.Get().(*[dumpChunk]dpif.Flow)
+	used := 0
 	defer func() {
-		clear(mem[:]) // of actions
+		clear(mem[:used]) // of actions
 		dumpBufs.Put(mem)
 	}()
 	for _, t := range d.threads() {
@@ -193,6 +194,7 @@ func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 		for more := true; more; {
 			buf = buf[:0]
 			t.do(func() { next, more = t.dump(next, &buf) })
+			used = max(used, len(buf))
 			for i := range buf {
 				if f := &buf[i]; logDpif.DbgEnabled() {
 					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
