@@ -91,13 +91,14 @@ func sortHeld(hs []*heldRow) {
 
 // sorted lists the shapes in an order that does not depend on chance.
 func (g *Registry) sorted() []*shape {
-	if len(g.shapes) == 0 {
-		return nil
+	if g.order != nil || len(g.shapes) == 0 {
+		return g.order
 	}
 	out := make([]*shape, 0, len(g.shapes))
 	for _, sh := range g.shapes {
 		out = append(out, sh)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].key < out[j].key })
+	g.order = out
 	return out
 }

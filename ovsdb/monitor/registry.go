@@ -11,6 +11,7 @@ import (
 type Registry struct {
 	schema *data.Schema
 	shapes map[string]*shape
+	order  []*shape  // the shapes in order of keys, or nil
 	seq    uint64    // of the latest commit that has been published
 	last   data.UUID // its transaction id
 	n      int
@@ -28,8 +29,11 @@ func (g *Registry) Len() int { return g.n }
 // since. Initial contents are composed by Initial.
 func (g *Registry) Add(m *Monitor, since uint64) {
 	sh := m.shape
-	if g.shapes[sh.key] == nil {
+	if same := g.shapes[sh.key]; same != nil {
+		sh, m.shape = same, same
+	} else {
 		g.shapes[sh.key] = sh
+		g.order = nil
 	}
 	m.since, m.on = since, true
 	g.n++
@@ -80,6 +84,7 @@ func (g *Registry) Remove(m *Monitor) {
 	}
 	if len(sh.uncond) == 0 && len(sh.conds) == 0 {
 		delete(g.shapes, sh.key)
+		g.order = nil
 	}
 }
 

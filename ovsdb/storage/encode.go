@@ -48,6 +48,9 @@ func Encode(dst []byte, t *db.Txn, wall int64, o Options) []byte {
 // byTable groups changes of one table, in order of first mention. Nearly every
 // transaction is grouped already or small.
 func byTable(cs []*db.Change) []*db.Change {
+	if len(cs) < 2 {
+		return cs
+	}
 	seen := map[*db.Table]int{}
 	grouped := true
 	for i, c := range cs {

@@ -51,6 +51,7 @@ type Writer struct {
 	end     int64    // +checklocks:mu the end of the last record known to be good
 	records int      // +checklocks:mu since the last compaction
 	based   int64    // +checklocks:mu size after it
+	gen     int      // +checklocks:mu counts replacements, which make compactions obsolete
 	shown   *Cluster // +checklocks:mu the state of the log while it was not busy
 	workers sync.WaitGroup
 }
@@ -80,11 +81,14 @@ type compaction struct {
 	comment string
 	wall    int64
 	id      data.UUID // of contents that are not those of the log
-	base    base      // what the format says of the snapshot
-	tail    int64     // where in the old file the records after the snapshot begin
-	copied  int64     // how far they have been copied
-	out     *Log
-	err     *data.Error
+	// exclusive makes commits wait for the new file.
+	exclusive bool
+	gen       int // of the Writer when it began
+	base      base  // what the format says of the snapshot
+	tail      int64 // where in the old file the records after the snapshot begin
+	copied    int64 // how far they have been copied
+	out       *Log
+	err       *data.Error
 }
 
 // NewWriter takes over a log that Load has read, with what it found. notify may
@@ -150,9 +154,10 @@ func (w *Writer) Compact(schema *data.Schema, snap *db.Snapshot, comment string,
 }
 
 // Replace is Compact for contents that no committed record leads to, such as
-// those of a converted database; id is their transaction id.
+// those of a converted database; id is their transaction id. Later commits wait
+// for it, and after a failure stand still until Reset.
 func (w *Writer) Replace(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, id data.UUID, token any) {
-	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall, id: id})
+	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall, id: id, exclusive: true})
 }
 
 func (w *Writer) rebase(c *compaction) {
@@ -289,9 +294,30 @@ func (w *Writer) mark(c *compaction) {
 	c.tail = w.log.off
 	c.base = w.format.mark(c.id)
 	c.copied = c.tail
+	if c.exclusive {
+		w.gen++
+		c.gen = w.gen
+		w.replace(c)
+		return
+	}
+	c.gen = w.gen
 	from := w.log.f
 	w.workers.Add(1)
 	go w.compact(c, from)
+}
+
+// replace makes the new file while commits wait: they are meant for the new
+// contents and make no sense in the old file. If it fails they fail as well.
+func (w *Writer) replace(c *compaction) {
+	w.busy = true
+	w.mu.Unlock()
+	c.err = w.writeSnapshot(c)
+	if c.err == nil {
+		c.err = c.out.Sync()
+	}
+	w.mu.Lock()
+	w.swap(c)
+	w.failed = c.err != nil
 }
 
 // compact makes the new file beside the running commits.
@@ -338,6 +364,9 @@ func (w *Writer) writeSnapshot(c *compaction) *data.Error {
 	w.mu.Lock()
 	tmp, opts := w.log.path+".tmp", w.opts
 	w.mu.Unlock()
+	if c.exclusive {
+		tmp = w.log.path + ".new" // a compaction may be writing the other one
+	}
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return data.IOErrorf(err, "failed to remove %s", tmp)
 	}
@@ -412,6 +441,9 @@ func (c *compaction) discard() {
 
 // swap puts the new file in the place of the old one.
 func (w *Writer) swap(c *compaction) {
+	if c.err == nil && c.gen != w.gen {
+		c.err = data.Errorf("canceled", "%s: the database was converted during its compaction", w.log.name)
+	}
 	w.busy = true
 	w.mu.Unlock()
 	if c.err == nil && c.copied < w.log.off {
