@@ -142,10 +142,20 @@ func (d *Device) Reconfigure() error {
 	err := d.start()
 	if err != nil {
 		d.stop()
+		err = d.explain(err)
 		log.Err("%s: AF_XDP device reconfiguration failed: %s", d.Name(), errno.Text(err))
 	}
 	d.Changed()
 	return err
+}
+
+// explain words a failure for the error column.
+func (d *Device) explain(err error) error {
+	var worded *netdev.ConfigError
+	if errors.As(err, &worded) {
+		return err
+	}
+	return &netdev.ConfigError{Err: err, Text: fmt.Sprintf("%s: xdp-mode %s: %s", d.Name(), d.now.mode, errno.Text(err))}
 }
 
 // modes are the ones to try, in order.
@@ -221,9 +231,13 @@ func (d *Device) openQueues(zerocopy bool) error {
 	for i := range d.now.nRxq {
 		x, err := d.dom.open(d.Ifindex(), i)
 		if err != nil {
-			if errors.Is(err, unix.EBUSY) {
+			switch {
+			case errors.Is(err, unix.EBUSY):
 				err = &netdev.ConfigError{Err: err, Text: fmt.Sprintf(
 					"%s: queue %d is in use by another AF_XDP socket", d.Name(), i)}
+			case i > 0 && errors.Is(err, unix.EINVAL):
+				err = &netdev.ConfigError{Err: err, Text: fmt.Sprintf(
+					"%s: n_rxq is %d, but the device has only %d queues", d.Name(), d.now.nRxq, i)}
 			}
 			return err
 		}

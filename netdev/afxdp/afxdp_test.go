@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
+	"sluice/internal/errno"
 	"sluice/internal/poll"
 	"sluice/netdev"
 	"sluice/netdev/packet"
@@ -344,12 +345,15 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%v: %v", tc.options, err)
 		}
 	}
-	for _, options := range []map[string]string{{"n_rxq": "4"}, {"xdp-mode": "native-with-zerocopy"}} {
-		if err := d.SetConfig(options); err != nil {
+	for _, tc := range []struct{ key, value, text string }{
+		{"n_rxq", "4", "ax0: n_rxq is 4, but the device has only 1 queues"},
+		{"xdp-mode", "native-with-zerocopy", "ax0: xdp-mode native-with-zerocopy: Operation not supported"},
+	} {
+		if err := d.SetConfig(map[string]string{tc.key: tc.value}); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Reconfigure(); err == nil {
-			t.Errorf("%v works on a veth with one queue: %v %s", options, d.Status(), nstest.Run(t, "ls", "/sys/class/net/ax0/queues"))
+		if err := d.Reconfigure(); err == nil || errno.Text(err) != tc.text {
+			t.Errorf("%s=%s on a veth with one queue: %v", tc.key, tc.value, err)
 		}
 	}
 	if err := d.SetConfig(nil); err != nil {

@@ -48,6 +48,18 @@ func TestBadDevices(t *testing.T) {
 	})
 	h[0].Ping("10.9.0.9", 3)
 
+	// A working port whose options become wrong, and right again.
+	s.Vsctl("set", "interface", "odd", "options:xdp-mode=native-with-zerocopy")
+	testkit.Eventually(t, 5*time.Second, "the mode is refused", func() bool {
+		return strings.Contains(s.Vsctl("get", "interface", "odd", "error"), "xdp-mode native-with-zerocopy: Operation not supported")
+	})
+	h[0].Ping("10.9.0.2", 3)
+	s.Vsctl("set", "interface", "odd", "options:xdp-mode=generic")
+	testkit.Eventually(t, 5*time.Second, "the mended port works", func() bool {
+		return s.Vsctl("get", "interface", "odd", "error") == "[]"
+	})
+	h[0].Ping("10.9.0.9", 3)
+
 	s.Vsctl("set", "interface", "p0", "mtu_request=70000")
 	testkit.Eventually(t, 5*time.Second, "the MTU is refused", func() bool {
 		return strings.Contains(s.Vsctl("get", "interface", "p0", "error"), "cannot set MTU 70000")
