@@ -20,6 +20,8 @@ const (
 type compactor struct {
 	min, max int64
 	running  bool
+	// waiting want another compaction after the one that runs.
+	waiting []func(*data.Error)
 }
 
 func (c *compactor) init(now int64, w *storage.Writer) {
@@ -51,6 +53,10 @@ func (d *database) runCompactor() {
 // compact writes a new file with the present contents beside the old one, and
 // calls done when it has taken its place.
 func (d *database) compact(done func(*data.Error)) {
+	if d.compactor.running {
+		d.compactor.waiting = append(d.compactor.waiting, done)
+		return
+	}
 	d.compactor.running = true
 	start := d.srv.now
 	d.w.Compact(d.schema, d.d.Snapshot(), "compacting database online", d.srv.clock.Wall(), func(err *data.Error) {
@@ -58,5 +64,20 @@ func (d *database) compact(done func(*data.Error)) {
 		d.compactor.init(d.srv.now, d.w)
 		mainLog.Dbg("%s: Database compaction took %dms", d.name, d.srv.now-start)
 		done(err)
+		d.compactAgain()
+	})
+}
+
+// compactAgain serves who asked for a compaction while one was running.
+func (d *database) compactAgain() {
+	next := d.compactor.waiting
+	if len(next) == 0 {
+		return
+	}
+	d.compactor.waiting = nil
+	d.compact(func(err *data.Error) {
+		for _, fn := range next {
+			fn(err)
+		}
 	})
 }

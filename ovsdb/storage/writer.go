@@ -83,7 +83,7 @@ type compaction struct {
 	id      data.UUID // of contents that are not those of the log
 	// exclusive makes commits wait for the new file.
 	exclusive bool
-	gen       int // of the Writer when it began
+	gen       int   // of the Writer when it began
 	base      base  // what the format says of the snapshot
 	tail      int64 // where in the old file the records after the snapshot begin
 	copied    int64 // how far they have been copied
