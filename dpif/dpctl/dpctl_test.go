@@ -65,7 +65,7 @@ func TestFlows(t *testing.T) {
 		{"del-flows", ""},
 		{"dump-flows", ""},
 		{"show nothing", "! ovs-vswitchd: opening datapath nothing failed (No such device)\n"},
-		{"dump-conntrack", "! ovs-vswitchd: not supported by this datapath (Operation not supported)\n"},
+		{"cache-get-size", "! ovs-vswitchd: not supported by this datapath (Operation not supported)\n"},
 		{"frobnicate", "! ovs-vswitchd: unknown command 'frobnicate'; use --help for help\n"},
 		{"show -x", "! Unrecognized option -x"},
 	})

@@ -306,9 +306,7 @@ func (s *service) accept(c stream.Conn, now int64) *Conn {
 	r := newRconn(s.mgr.name+"<->"+c.Name(), c.Name(), s.cfg.Allowed, now)
 	r.dscp = s.cfg.DSCP
 	r.setMaxBackoff(s.cfg.maxBackoff(), now)
-	if stream.NeedsProbes(s.target) {
-		r.setProbe(s.cfg.probe())
-	}
+	r.setProbe(s.cfg.probe()) // also on unix sockets, as in stock
 	r.adopt(newVconn(c, s.cfg.Allowed), now)
 	return newConn(s, r)
 }
