@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -165,7 +166,7 @@ func TestSignal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("pidfile", func() bool { return r.pid() != 0 && exists(fmt.Sprintf("%s/testd.%d.ctl", r.dir, r.pid())) })
+	r.eventually("pidfile", func() bool { return r.pid() != 0 && answers(fmt.Sprintf("%s/testd.%d.ctl", r.dir, r.pid())) })
 	if r.pid() != cmd.Process.Pid {
 		t.Errorf("pidfile %d, process %d", r.pid(), cmd.Process.Pid)
 	}
@@ -193,7 +194,7 @@ func TestMonitor(t *testing.T) {
 	syscall.Kill(pid, syscall.SIGSEGV)
 	r.eventually("restart", func() bool { return r.pid() != pid && r.pid() != 0 })
 	second := r.pid()
-	r.eventually("control socket", func() bool { return exists(fmt.Sprintf("%s/testd.%d.ctl", r.dir, second)) })
+	r.eventually("control socket", func() bool { return answers(fmt.Sprintf("%s/testd.%d.ctl", r.dir, second)) })
 	if parent(t, second) != ppid {
 		t.Error("the monitor changed")
 	}
@@ -208,6 +209,16 @@ func TestMonitor(t *testing.T) {
 			t.Errorf("no %q in %s", want, logged)
 		}
 	}
+}
+
+// answers says whether somebody listens on a socket: its file is there a moment before.
+func answers(path string) bool {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 func parent(t *testing.T, pid int) int {
