@@ -328,6 +328,7 @@ func (d *Device) loop(path string) {
 			os.Remove(path)
 		}()
 		log.Info("%s: socket %s created, waiting for a front end", d.Name(), path)
+		d.notify()
 	}
 	for !d.stopped() {
 		fd, err := d.connect(listener, path)
