@@ -25,6 +25,19 @@ type Parser struct {
 	stack []Value // elements of the arrays being parsed
 	pairs []Pair  // members of the objects being parsed
 	slab  []Value // arrays are cut from this
+	left  int     // values that may still come, if limited
+	bound bool
+}
+
+// ParseLimited is Parse for texts of strangers: it refuses a text of more than
+// max values, which would take up many times its own size.
+func ParseLimited(text string, max int) (Value, error) {
+	p := Parser{text: text, left: max, bound: true}
+	v, err := p.Value()
+	if err == nil {
+		err = p.End()
+	}
+	return v, err
 }
 
 // Parse reads a text that holds exactly one value.
@@ -86,6 +99,11 @@ func (p *Parser) Members(fn func(name string) error) error {
 
 // Value reads the next value.
 func (p *Parser) Value() (Value, error) {
+	if p.bound {
+		if p.left--; p.left < 0 {
+			return Value{}, p.fail("too many values")
+		}
+	}
 	switch c := p.Peek(); c {
 	case '{':
 		return p.object()

@@ -7,7 +7,7 @@ import (
 	"sluice/ovsdb/storage"
 )
 
-// Model is how a database is kept.
+// model is how a database is kept.
 type model uint8
 
 const (

@@ -47,13 +47,17 @@ func init() {
 	}
 }
 
+// maxValues is how many JSON values a request may have: the set of the ports of
+// a bridge takes three for each.
+const maxValues = 8 << 20
+
 func (c *session) request(m *jsonrpc.Msg) {
 	fn := methods[m.Method]
 	if fn == nil || c.srv.noCond && (m.Method == "monitor_cond" || m.Method == "monitor_cond_since") {
 		c.reply(jsonrpc.NewError([]byte(`"unknown method"`), m.ID))
 		return
 	}
-	v, err := json.Parse(string(m.Params))
+	v, err := json.ParseLimited(string(m.Params), maxValues)
 	if err != nil {
 		log.WarnRL(rl, "%s: bad params: %v", c.js.Name(), err)
 		c.js.ForceReconnect(c.srv.now)

@@ -94,7 +94,6 @@ type Server struct {
 	ctl             *unixctl.Server
 	clusterCommands bool
 	nextTrigger     uint64
-	worst           int // sessions at most
 	n               int // sessions
 }
 

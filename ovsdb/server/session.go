@@ -71,7 +71,6 @@ func (c *session) Notify(msg []byte) {
 func (s *Server) newSession(js *jsonrpc.Session, r *remote) *session {
 	c := &session{srv: s, js: js, remote: r, seqno: js.Seqno(), fd: -1}
 	s.n++
-	s.worst = max(s.worst, s.n)
 	return c
 }
 
