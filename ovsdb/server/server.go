@@ -50,8 +50,6 @@ type Config struct {
 	Stream stream.Options
 	// ReadOnly makes every remote read-only, as on a backup server.
 	ReadOnly bool
-	// TLS makes the TLS settings of the configured files; nil: no TLS.
-	TLS func() *stream.TLS
 }
 
 // Server is one OVSDB server.
@@ -60,41 +58,43 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	clock clock.Clock
-	now   int64
-	id    data.UUID
+	now   int64     // of this turn
+	id    data.UUID // what get_server_id answers
 
-	dbs      map[string]*database
-	serverDB *database
-	remotes  map[string]*remote
-	targets  map[string]bool // as configured: --remote and add-remote
-	locks    map[string]*lock
+	dbs      map[string]*database // by name, _Server among them
+	serverDB *database            // _Server
+	remotes  map[string]*remote   // by target, those that work
+	targets  map[string]bool      // as configured: --remote and add-remote
+	locks    map[string]*lock     // by name
 	tls      tlsConfig
+	n        int // sessions
 
 	epoll    int
 	polled   map[int32]*session // sessions by descriptor
 	passive  map[int32]*remote  // listening remotes by descriptor
+	events   []unix.EpollEvent  // scratch
 	ready    []*session         // have something to do without an event
-	events   []unix.EpollEvent
 	timers   timerHeap
 	triggers []*trigger // to be tried again
 
-	event  *poll.Event
-	mu     sync.Mutex
-	inbox  []func() // +checklocks:mu
-	nodiff bool
+	event *poll.Event
+	mu    sync.Mutex
+	inbox []func() // +checklocks:mu
 
-	dirty           bool // remotes must be looked at again
-	remoteError     string
-	statusAt        int64
-	noCond          bool // monitor_cond is switched off
-	readOnly        bool
-	repl            *replication
-	replc           replConfig
-	onRoleChange    func()
-	ctl             *unixctl.Server
-	clusterCommands bool
-	nextTrigger     uint64
-	n               int // sessions
+	nodiff      bool   // files get whole values instead of differences
+	noCond      bool   // monitor_cond is switched off
+	readOnly    bool   // nobody may change anything
+	dirty       bool   // remotes must be looked at again
+	remoteError string // what is wrong with them, as logged
+	statusAt    int64  // when the status of remotes is written again
+	nextTrigger uint64 // numbers waiting requests in the order of their arrival
+
+	replc        replConfig
+	repl         *replication // while this is a backup server
+	onRoleChange func()       // called when replication ends by itself
+
+	ctl             *unixctl.Server // nil until Commands
+	clusterCommands bool            // registered
 }
 
 // New makes a server without databases and remotes.
