@@ -175,6 +175,10 @@ func (q *rxQueue) Recv(c *packet.Cache, b *packet.Batch) (int, error) {
 			continue
 		case unix.EAGAIN:
 			return n, nil
+		case unix.EINVAL:
+			// A packet whose offloads no header can tell; the kernel dropped it.
+			q.dropped.Add(1)
+			return n, nil
 		case unix.EBADFD:
 			// Somebody removed the link under us.
 			q.dead = true

@@ -34,8 +34,8 @@ func NewReceiver() *Receiver {
 	}
 }
 
-// Recv receives what waits on fd into b.  truncated counts packets that were too
-// long for a slot or no packets at all, and so dropped.
+// Recv receives what waits on fd into b.  dropped counts packets that were too long
+// for a slot, or had offloads that cannot be told.
 func (r *Receiver) Recv(fd int, c *packet.Cache, b *packet.Batch) (n, dropped int, err error) {
 	want := min(r.n, packet.BatchSize-b.N)
 	for k := range want {
@@ -52,10 +52,14 @@ func (r *Receiver) Recv(fd int, c *packet.Cache, b *packet.Batch) (n, dropped in
 	}
 	got, err := recvmmsg(fd, r.msgs[:want])
 	if err != nil {
-		if err == unix.EAGAIN || err == unix.EINTR {
-			err = nil
-		}
 		r.adapt(0, c)
+		switch err {
+		case unix.EAGAIN, unix.EINTR:
+			return 0, 0, nil
+		case unix.EINVAL:
+			// A packet whose offloads no header can tell; the kernel dropped it.
+			return 0, 1, nil
+		}
 		return 0, 0, err
 	}
 	p := c.Pool()
