@@ -135,6 +135,9 @@ func (t *thread) slowLookup(sc *scratch, b *packet.Batch, port uint32, missed ui
 		}
 		slot, tried, found := t.flows.lookup(&sc.keys[n], port)
 		looked += tried
+		if lookups.validate.Load() {
+			t.flows.validate(&sc.keys[n], slot, found)
+		}
 		if !found {
 			if t.miss(sc, n, i, port) {
 				ok++

@@ -341,36 +341,6 @@ func allThreads() (list []*thread) {
 	return list
 }
 
-// lookupPrio is the priority of the one subtable lookup function that there is.
-var lookupPrio = uint8(1)
-
-// SubtableLookupShow is dpif-netdev/subtable-lookup-info-get (and -prio-get).
-func SubtableLookupShow([]string) (string, error) {
-	uses := 0
-	for _, t := range allThreads() {
-		t.do(func() {
-			for _, c := range t.flows.cls {
-				uses += c.Subtables()
-			}
-		})
-	}
-	return fmt.Sprintf("Available dpcls implementations:\n  generic (Use count: %d, Priority: %d)\n", uses, lookupPrio), nil
-}
-
-// SubtableLookupSet is dpif-netdev/subtable-lookup-prio-set: with one function its
-// priority decides nothing.
-func SubtableLookupSet(args []string) (string, error) {
-	prio, err := strconv.ParseUint(args[1], 10, 8)
-	if err != nil {
-		return "", errors.New("error converting priority, use integer in range 0-255\n")
-	}
-	if args[0] != "generic" {
-		return "", errors.New("error, subtable lookup function not found\n")
-	}
-	lookupPrio = uint8(prio)
-	return "Lookup priority change affected 0 dpcls ports and 0 subtables.\n", nil
-}
-
 // DPIFImplSet is dpif-netdev/dpif-impl-set.
 func DPIFImplSet(args []string) (string, error) {
 	if args[0] != "dpif_scalar" {
