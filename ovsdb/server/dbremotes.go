@@ -62,16 +62,16 @@ func (s *Server) SetRemotes(targets []string) string {
 // reconfigure looks at the remotes and keys again, and logs what is wrong with
 // them when that changes.
 func (s *Server) reconfigure() {
-	problem := s.resolveRemotes()
-	if problem != "" && problem != s.remoteError {
-		mainLog.Err("%s", problem)
-	}
-	s.remoteError = problem
-	problem = s.resolveTLS()
+	problem := s.resolveTLS()
 	if problem != "" && problem != s.tls.problem {
 		mainLog.Err("%s", problem)
 	}
 	s.tls.problem = problem
+	problem = s.resolveRemotes()
+	if problem != "" && problem != s.remoteError {
+		mainLog.Err("%s", problem)
+	}
+	s.remoteError = problem
 }
 
 func (s *Server) sortedTargets() []string {

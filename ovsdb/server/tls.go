@@ -51,8 +51,18 @@ func (s *Server) resolveTLS() string {
 	if s.tls.current == nil || r != s.tls.resolved {
 		s.tls.resolved = r
 		s.tls.current = s.tls.apply(r)
+		s.closeTLS()
 	}
 	return problems.String()
+}
+
+// closeTLS closes the remotes that use keys, to be opened with others.
+func (s *Server) closeTLS() {
+	for _, r := range s.sortedRemotes() {
+		if strings.HasPrefix(r.target, "pssl:") || strings.HasPrefix(r.target, "ssl:") {
+			s.closeRemote(r)
+		}
+	}
 }
 
 // dbString returns the first text that is not empty in a column.
