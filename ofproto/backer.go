@@ -69,6 +69,7 @@ type switchRef struct {
 	ml               *maclearn.Table
 	bundles          map[string]*bundleRef
 	ports            map[*Port]xlate.PortID
+	mirrors          [xlate.MaxMirrors]mirrorRef
 	wantsMiss, alive bool
 }
 

@@ -37,6 +37,7 @@ func (b *Backer) configure(r *switchRef) {
 	if r.ml.SetFloodVLANs(vlanSet(cfg.FloodVLANs)) {
 		r.ml.Flush()
 	}
+	r.configureMirrors(cfg.Mirrors)
 	seen := make(map[string]bool, len(cfg.Bundles))
 	for i := range cfg.Bundles {
 		c := &cfg.Bundles[i]
@@ -120,6 +121,7 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 			br.Bundles = append(br.Bundles, bundle(ref.id, c, ports))
 		}
 	}
+	r.describeMirrors(br, cfg.Mirrors)
 	return br
 }
 

@@ -19,6 +19,7 @@ const (
 	EffectFinTimeout                       // Rule, Idle, Hard: shorten timeouts when TCP ends
 	EffectGroup                            // Group, Bucket: a group was used; Bucket < 0: all buckets
 	EffectPort                             // Tx, Rx: a patch or tunnel port carried the packet
+	EffectMirror                           // Mirror: it got a copy
 )
 
 // Effect is one thing, other than datapath actions, that handling a packet does:
@@ -46,6 +47,7 @@ type Effect struct {
 	ML      *maclearn.Table
 	Learn   *LearnedFlow
 	Tx, Rx  Counter
+	Mirror  *MirrorStats
 }
 
 // Stats is what to credit effects with.

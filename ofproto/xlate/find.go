@@ -62,6 +62,9 @@ func Apply(effects []Effect, s *Stats, done bool) {
 			if e.Rx != nil {
 				e.Rx.IncRx(s.Packets, s.Bytes)
 			}
+		case EffectMirror:
+			e.Mirror.Packets.Add(s.Packets)
+			e.Mirror.Bytes.Add(s.Bytes)
 		case EffectNormal:
 			if !done {
 				e.ML.Update(e.MAC, e.VLAN, e.Bundle, e.GratARP, e.Bond, s.Now)

@@ -4,6 +4,9 @@ import (
 	"sluice/dpif/flow"
 )
 
+// vidAndCFI are the bits of a tag that say what VLAN a packet is in.
+const vidAndCFI = flow.VLANVIDMask | flow.VLANCFI
+
 // tag is one VLAN tag in parts; a zero vid may still have a tpid (priority tag).
 type tag struct {
 	tpid, vid, pcp uint16
@@ -150,7 +153,7 @@ func (ctx *context) inputBundle() (*Bundle, *Port) {
 func (ctx *context) normal() {
 	f, wc := &ctx.flow, ctx.wc
 	wc.DLSrc, wc.DLDst = onesMAC, onesMAC
-	wc.VLANs[0].TCI |= flow.VLANVIDMask | flow.VLANCFI
+	wc.VLANs[0].TCI |= vidAndCFI
 
 	in, port := ctx.inputBundle()
 	if in == nil {

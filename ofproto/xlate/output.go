@@ -1,6 +1,8 @@
 package xlate
 
 import (
+	"math"
+
 	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
@@ -72,6 +74,10 @@ func (ctx *context) mayOutput(p *Port, checkSTP bool) bool {
 		ctx.report(NodeDetail, "OFPPC_NO_FWD set, skipping output")
 		return false
 	}
+	if ctx.snapLen != 0 && p.ODP == dpif.PortNone {
+		ctx.report(NodeWarn, "Mirror truncate to ODPP_NONE, skipping output")
+		return false
+	}
 	if in := ctx.bridge.Port(ctx.flow.InPort); in != nil && in.Bundle != nil && p.Bundle != nil &&
 		in.Bundle.Protected && p.Bundle.Protected {
 		ctx.report(NodeWarn, "Flow is between protected ports, skipping output.")
@@ -139,8 +145,15 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 	}
 	if p.ODP != dpif.PortNone {
 		ctx.commit()
+		if ctx.snapLen > 0 && ctx.snapLen < math.MaxUint16 {
+			ctx.actions = append(ctx.actions, odp.Action{Type: odp.Trunc, Arg: uint32(ctx.snapLen)})
+			if !ctx.bridge.Support.Truncate {
+				ctx.out.Slow |= SlowAction
+			}
+		}
 		ctx.actions = append(ctx.actions, odp.Action{Type: odp.Output, Port: p.ODP})
 	}
+	ctx.mirrorOutput(p)
 	f.VLANs, f.NwTOS, f.DLDst, f.DLSrc, f.PacketType, f.DLType = vlans, tos, dst, src, pt, dlType
 }
 
@@ -158,26 +171,30 @@ func (ctx *context) patch(out, in *Port, last bool) {
 	ctx.conntracked = false
 	clearConntrack(f)
 	ctx.nest(NodeBridge, func() string { return "bridge(\"" + in.Bridge.Name + "\")" })
-	if in.Bridge != ctx.bridge {
+	other := in.Bridge != ctx.bridge
+	if other {
 		ctx.mirrors = 0
 	}
 	ctx.bridge = in.Bridge
 	ctx.version = ctx.bridge.Tables.Version()
 
 	if !ctx.special(in) && ctx.mayReceive(in) {
-		base, n := ctx.base, len(ctx.actions)
+		base, n, mirrors := ctx.base, len(ctx.actions), ctx.mirrors
 		ctx.resubmit(f.InPort, 0, true, true, false, last, cloneActions)
 		if in.STP.forwards() && in.RSTP.forwards() {
 			ctx.finishList()
 		} else {
 			// Only learning was allowed.
-			ctx.base, ctx.actions = base, ctx.actions[:n]
+			ctx.base, ctx.actions, ctx.mirrors = base, ctx.actions[:n], mirrors
 			ctx.cancelFreeze()
 		}
 	}
 
 	*f, ctx.wc.Tunnel = oldFlow, oldTunnelMask
-	ctx.conntracked, ctx.wasMPLS, ctx.version, ctx.mirrors = oldConntracked, oldMPLS, oldVersion, oldMirrors
+	ctx.conntracked, ctx.wasMPLS, ctx.version = oldConntracked, oldMPLS, oldVersion
+	if other {
+		ctx.mirrors = oldMirrors
+	}
 	ctx.stack, ctx.actionSet, ctx.setHasGroup, ctx.trace, ctx.bridge = oldStack, oldSet, oldHasGroup, oldTrace, oldBridge
 	// However the other bridge ended, this one goes on.
 	ctx.exit, ctx.err = false, OK

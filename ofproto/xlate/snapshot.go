@@ -128,7 +128,7 @@ type Bundle struct {
 	Floodable  bool // no port has PortNoFlood; Build computes it
 	Protected  bool
 	Bond       bool // more than one port
-	MirrorOut  bool // reserved for the output of mirrors
+	MirrorOut  bool // reserved for the output of mirrors; Build sets it
 	Ports      []*Port
 	Bridge     *Bridge
 	SourceMask uint32 // mirrors that select what comes in
@@ -160,6 +160,9 @@ type Bridge struct {
 
 	Ports   []*Port   // sorted by OpenFlow port
 	Bundles []*Bundle // in the order in which NORMAL floods
+	// Mirrors are by their bits in SourceMask and DestMask; nil: no mirror has this
+	// bit.
+	Mirrors []*Mirror
 
 	byOFPort  map[uint32]*Port
 	mirrors   bool
@@ -220,12 +223,12 @@ func Build(bridges []*Bridge) *Snapshot {
 				s.byODP[p.ODP] = p
 			}
 		}
+		br.linkMirrors()
 		br.localPort = br.byOFPort[flow.OFPLocal]
 		for _, bu := range br.Bundles {
 			bu.Bridge = br
 			bu.Floodable = true
 			s.bundles[bu.ID] = bu
-			br.mirrors = br.mirrors || bu.MirrorOut || bu.SourceMask|bu.DestMask != 0
 			for _, p := range bu.Ports {
 				p.Bundle = bu
 				if p.Config&PortNoFlood != 0 {

@@ -174,7 +174,8 @@ type context struct {
 	err              Error
 	inActionSet      bool
 	origPriority     uint32
-	mirrors          uint32
+	mirrors          uint32        // those that have a copy
+	snapLen          uint16        // of the mirror that a copy is on its way to
 	frozenIn         *recirc.State // what this translation resumed from
 	firstPort        PortID        // the port that the packet came in by first
 
@@ -305,6 +306,7 @@ func (ctx *context) run() {
 		ctx.effect(Effect{Kind: EffectPort, Rx: inPort.Counters})
 	}
 	if ctx.frozenIn == nil && ctx.special(inPort) {
+		ctx.mirrorInput()
 		return
 	}
 	if inPort != nil && inPort.Bundle != nil && inPort.Bundle.MirrorOut {
@@ -317,6 +319,7 @@ func (ctx *context) run() {
 	if ctx.rule != nil {
 		ctx.cookie = ctx.rule.Cookie
 	}
+	ctx.mirrorInput()
 	ctx.doActions(acts, true, false)
 	if ctx.err != OK {
 		return

@@ -197,6 +197,7 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 	for _, p := range br.sortedPorts() {
 		cfg.Bundles = append(cfg.Bundles, bundle(p))
 	}
+	cfg.Mirrors = b.mirrors(br)
 	return cfg
 }
 

@@ -117,6 +117,9 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 				}
 			}
 		}
+		if stats {
+			w.mirrorStatistics(b, br)
+		}
 		w.controllerStatus(b, br)
 	}
 }
