@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"runtime"
 	"testing"
 
 	"sluice/dpif/flow"
@@ -99,4 +100,35 @@ func BenchmarkDump(b *testing.B) {
 		rb.Parts()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/flow")
+}
+
+// TestRuleMemory holds what a rule of a large table takes: 1 KB of live memory.
+func TestRuleMemory(t *testing.T) {
+	const n, limit = 40000, 1024
+	live := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what finalizers and pools kept
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	s := table.New(0)
+	ctx := &ofp.Context{Protocol: ofp.DefaultProtocol(ofp.OF14), MaxPort: maxPorts, NTables: table.NTables, ReuseFlowMod: true}
+	before := live()
+	for i := range n {
+		_, m, err := ctx.Decode(ofp.Encode(ofp.OF14, uint32(i), mixedFlow(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Apply(m.(*ofp.FlowMod), table.Requester{}, 0); err != nil {
+			t.Fatal(err)
+		}
+		s.TakeEvents()
+	}
+	perRule := (live() - before) / n
+	t.Logf("%d bytes a rule", perRule)
+	if perRule > limit {
+		t.Errorf("%d bytes a rule", perRule)
+	}
+	runtime.KeepAlive(s)
 }
