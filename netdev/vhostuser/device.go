@@ -88,6 +88,7 @@ type Device struct {
 	carrier   atomic.Bool
 	resets    atomic.Uint64
 	lastError atomic.Pointer[string]
+	fault     atomic.Pointer[error] // what a polling thread met
 
 	unsent     atomic.Uint64 // packets for a guest that was not there
 	violations atomic.Uint64
@@ -96,11 +97,12 @@ type Device struct {
 	faulty  *poll.Event // a polling thread met a violation: end the session
 	changed *poll.Event // for the control thread
 	ended   chan struct{}
+	retryMs int
 }
 
 func open(name, typ string, client bool) (netdev.Device, error) {
 	d := &Device{client: client, up: true, mac: macFor(name),
-		quit: poll.NewEvent(), faulty: poll.NewEvent(), changed: poll.NewEvent(), ended: make(chan struct{})}
+		quit: poll.NewEvent(), faulty: poll.NewEvent(), changed: poll.NewEvent(), ended: make(chan struct{}), retryMs: retryMs}
 	d.mtu.Store(1500)
 	d.retries.Store(defaultRetries)
 	d.maxPairs.Store(maxPairs)
@@ -170,6 +172,7 @@ func (d *Device) linkChanged(pairs int) {
 	up := d.ring(0).live.Load() && d.ring(1).live.Load()
 	was := d.carrier.Swap(up)
 	if up {
+		d.note("")
 		d.wantPairs.Store(max(1, min(int64(pairs), d.maxPairs.Load())))
 	}
 	if up != was {
@@ -334,13 +337,13 @@ func (d *Device) loop(path string) {
 		fd, err := d.connect(listener, path)
 		if err != nil {
 			d.note(errno.Text(err))
-			d.waitFor(-1, 0, retryMs)
+			d.waitFor(-1, 0, d.retryMs)
 			continue
 		}
 		d.faulty.Reset()
 		if d.session(fd) {
 			// A front end that errs at once must not keep the switch busy.
-			d.waitFor(-1, 0, retryMs)
+			d.waitFor(-1, 0, d.retryMs)
 		}
 	}
 }
@@ -399,12 +402,11 @@ func (d *Device) connect(listener int, path string) (int, error) {
 func (d *Device) session(fd int) (broken bool) {
 	s := &session{d: d, fd: fd}
 	d.connected.Store(true)
-	d.note("")
 	d.notify()
 	log.Info("%s: front end connected", d.Name())
 	err := s.serve()
 	if d.faulty.Reset() {
-		err = violation("%s", *d.lastError.Load())
+		err = *d.fault.Load()
 	}
 	d.connected.Store(false)
 	s.end()
@@ -412,6 +414,7 @@ func (d *Device) session(fd int) (broken bool) {
 		cViolation.Inc()
 		d.violations.Add(1)
 		d.note(err.Error())
+		d.notify()
 		log.WarnRL(rl, "%s: connection to the front end is cut: %v", d.Name(), err)
 		return true
 	}
@@ -423,7 +426,7 @@ func (d *Device) session(fd int) (broken bool) {
 // locked, stands still and the session ends.
 func (d *Device) violated(r *ring, err error) {
 	r.stop()
-	d.note(err.Error())
+	d.fault.Store(&err)
 	d.faulty.Set()
 }
 

@@ -200,6 +200,7 @@ func newFront(t testing.TB) *front {
 		t.Fatal(err)
 	}
 	f.d = dev.(*Device)
+	f.d.retryMs = 5
 	if f.memfd, err = unix.MemfdCreate("guest", unix.MFD_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}

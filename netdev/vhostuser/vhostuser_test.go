@@ -460,7 +460,7 @@ func (f *front) cut(t *testing.T, text string) {
 			t.Fatal("reply to request 0")
 		}
 	}
-	f.await("counter", func() bool { return f.d.violations.Load() == 1 && !f.d.connected.Load() })
+	f.await("counter", func() bool { return f.d.violations.Load() == 1 })
 	if got := f.d.Status()["last_error"]; !strings.Contains(got, text) {
 		t.Errorf("error is %q, want %q", got, text)
 	}
