@@ -36,6 +36,10 @@ type Datapath interface {
 	// fresh then.
 	DumpSeq() uint64
 
+	// WaitDump calls fn on the control loop when the statistics of all packets that
+	// the datapath handled before this call are counted in the rules.
+	WaitDump(fn func())
+
 	// Meters of the datapath.  MeterSet with id NoMeter makes a new one.
 	MeterFeatures() dpif.MeterFeatures
 	MeterSet(id uint32, cfg dpif.MeterConfig) (uint32, error)

@@ -42,6 +42,7 @@ type Switch struct {
 	conns *connmgr.Manager
 	tun   *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec   ofp.Context     // kept, since it makes actions in chunks
+	gone  []*goneFlow     // flows whose flow_removed waits, oldest first
 
 	dumpSeq    uint64 // of the datapath, when flows were last expired
 	version    uint64 // of the tables, when the datapath was last told of changes
@@ -227,6 +228,7 @@ func (sw *Switch) Ports() []*Port { return sw.ports.sorted }
 func (sw *Switch) Run(now int64) {
 	sw.conns.SetNow(now)
 	sw.flushPacketIns()
+	sw.sendGone(now)
 	sw.expire(now)
 	sw.pollPorts(now)
 	// Translation learns flows, which changes what other packets do.
@@ -267,6 +269,12 @@ func (sw *Switch) Wait(s *poll.Set) {
 	}
 	if sw.Tables.NeedsReclaim() {
 		s.Immediate()
+	}
+	if len(sw.gone) > 0 {
+		if sw.gone[0].counted {
+			s.Immediate()
+		}
+		s.Timer(sw.gone[0].deadline)
 	}
 }
 
@@ -313,18 +321,20 @@ func (sw *Switch) processEvents() {
 	s.Mu.Lock()
 	events := s.TakeEvents()
 	s.Mu.Unlock()
+	waiting := len(sw.gone)
 	for i := range events {
 		switch e := &events[i]; e.Kind {
 		case table.FlowChanged:
 			sw.conns.ReportChange(e)
 		case table.FlowRemoved:
-			sw.conns.SendFlowRemoved(sw.flowRemoved(e))
+			sw.flowGone(e)
 		case table.VacancyCrossed:
 			sw.conns.SendTableStatus(e.Table, e.Vacancy)
 		case table.ChangesDone:
 			sw.conns.FlushChanges()
 		}
 	}
+	sw.awaitCounts(sw.gone[waiting:])
 }
 
 func (sw *Switch) flowRemoved(e *table.Event) *ofp.FlowRemoved {

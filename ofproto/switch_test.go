@@ -23,6 +23,7 @@ type fakeDP struct {
 	meters  map[uint32]dpif.MeterConfig
 	next    uint32
 	flushed []*ofp.CTFlush
+	waiters []func()
 }
 
 func (d *fakeDP) SwitchAdd(*Switch) error { return nil }
@@ -43,6 +44,7 @@ func (d *fakeDP) PreparePacketOut(sw *Switch, po *PacketOut, _ uint64, now int64
 	return func() error { return d.PacketOut(sw, po, now) }, nil
 }
 func (d *fakeDP) Resume(*Switch, *ofp.PacketIn, int64) error { return nil }
+func (d *fakeDP) WaitDump(fn func())                         { d.waiters = append(d.waiters, fn) }
 func (d *fakeDP) DumpSeq() uint64                            { return d.dumps }
 func (d *fakeDP) MeterFeatures() dpif.MeterFeatures {
 	return dpif.MeterFeatures{MaxMeters: 10, BandTypes: 2, Capabilities: 0xf, MaxBands: 2}
@@ -501,5 +503,29 @@ func TestWaitIsIdle(t *testing.T) {
 	b.sw.Wait(&s)
 	if at, ok := s.Deadline(); ok && at <= b.now {
 		t.Errorf("an idle switch wants to run at once (%d)", at)
+	}
+}
+
+// TestFlowRemovedCountsAll deletes a flow whose last packets are counted later.
+func TestFlowRemovedCountsAll(t *testing.T) {
+	b := newBench(t, SwitchConfig{FailMode: FailSecure})
+	p := b.connect(ofp.OF13)
+	p.ask(&ofp.SwitchConfig{Kind: ofp.TypeSetConfig, MissSendLen: 128})
+	fm := addFlow(1, 2)
+	fm.Flags = ofp.FlowSendRem
+	p.ask(fm)
+	r := b.sw.Tables.Table(0).Lookup(b.sw.Tables.Version(), &flow.Flow{InPort: 1}, nil)
+	r.Credit(1, 100, b.now)
+	del := addFlow(1, 2)
+	del.Command, del.Actions = ofp.FlowDeleteStrict, nil
+	if text := p.ask(del); strings.Contains(text, "FLOW_REMOVED") {
+		t.Fatal("not all packets are counted")
+	}
+	r.Credit(4, 400, b.now)
+	for _, fn := range b.dp.waiters {
+		fn()
+	}
+	if text := p.ask(); !strings.Contains(text, "FLOW_REMOVED") || !strings.Contains(text, "pkts5") {
+		t.Errorf("flow_removed: %q", text)
 	}
 }
