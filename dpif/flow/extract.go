@@ -265,7 +265,9 @@ func (k *Mini) checkTuple() {
 		k.clearCTProto()
 		return
 	}
-	if k.Get(wL4) == 0 {
+	// An ICMP message may have type and code 0.
+	proto := uint8(k.Get(wProto) >> 56)
+	if k.Get(wL4) == 0 && proto != protoICMP && proto != protoICMPv6 {
 		k.remove(wCTTp)
 	}
 }
