@@ -243,6 +243,7 @@ func (d *Device) openQueues(zerocopy bool) error {
 		}
 		d.addQueues(x, i, c)
 	}
+	d.dom.growAhead()
 	return nil
 }
 

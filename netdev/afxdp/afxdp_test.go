@@ -33,6 +33,14 @@ func TestMain(m *testing.M) {
 	nstest.Main(m)
 }
 
+// resetDomains has the next port register memory anew.
+func resetDomains() {
+	if domains.next != nil {
+		domains.next.cancel()
+	}
+	domains.copy, domains.next = nil, nil
+}
+
 // topology is two namespaces whose links are ports here.
 type topology struct{ a, b *nstest.NS }
 
@@ -71,7 +79,7 @@ func TestForward(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bpf.SetMissing(tc.missing...)
 			defer bpf.SetMissing()
-			domains.copy = nil
+			resetDomains()
 			n := newTopology(t)
 			d0 := fwdtest.Open(t, "ax0", "afxdp", tc.options)
 			d1 := fwdtest.Open(t, "ax1", "afxdp-nonpmd", tc.options)
@@ -117,7 +125,7 @@ func TestMixed(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bpf.SetMissing(tc.missing...)
 			defer bpf.SetMissing()
-			domains.copy = nil
+			resetDomains()
 			n := newTopology(t)
 			d0 := fwdtest.Open(t, "ax0", "afxdp", nil)
 			d1 := fwdtest.Open(t, "ax1", "system", nil)
@@ -141,7 +149,7 @@ func TestMixed(t *testing.T) {
 }
 
 func TestJumbo(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	n := newTopology(t)
 	d0, d1 := fwdtest.Open(t, "ax0", "afxdp", nil), fwdtest.Open(t, "ax1", "afxdp", nil)
 	if d0.Status()["xdp-multi-buffer"] != "true" {
@@ -171,7 +179,7 @@ func TestJumbo(t *testing.T) {
 // TestSeveralRegistrations makes the pool hand out frames beyond the UMEM of a
 // port: they are copied.
 func TestBeyondTheUMEM(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	n := newTopology(t)
 	d0 := fwdtest.Open(t, "ax0", "afxdp", nil)
 	// Take all frames of the first registration but some.
@@ -207,10 +215,40 @@ func TestBeyondTheUMEM(t *testing.T) {
 	}
 }
 
+// TestGrowAhead has the following registration be there before it is needed.
+func TestGrowAhead(t *testing.T) {
+	resetDomains()
+	defer func(n int) { minDomain = n }(minDomain)
+	minDomain = 512
+	pool := fwdtest.Pool(t, 8192)
+	c := pool.NewCache(64)
+	d := &domain{pool: pool, frames: 1024}
+	domains.copy = d
+	d.growAhead()
+	if domains.next != nil {
+		t.Fatal("an empty domain grows")
+	}
+	for pool.HighWater() < 768 {
+		c.Alloc()
+	}
+	d.growAhead()
+	next := domains.next
+	if next == nil || next.frames != 2048 || next.reg == nil {
+		t.Fatal("a full domain does not grow")
+	}
+	if got := domainFor(pool, false, 400); got != next || domains.copy != next || domains.next != nil {
+		t.Error("the registration that was begun is not used")
+	}
+	if got := domainFor(pool, false, 3000); got == next || next.reg != nil {
+		t.Error("one that is too small is kept")
+	}
+	resetDomains()
+}
+
 // TestCloseLeavesNothing also adds the port again at once, when its queue is
 // still busy.
 func TestCloseLeavesNothing(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	n := newTopology(t)
 	before := testPool.Available()
 	for range 3 {
@@ -253,7 +291,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // TestSeveralQueues has packets come in on each queue of a device.
 func TestSeveralQueues(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	nstest.Run(t, "ip", "link", "add", "ax0", "numrxqueues", "4", "numtxqueues", "4", "type", "veth",
 		"peer", "name", "ax1", "numrxqueues", "4", "numtxqueues", "4")
 	defer nstest.Run(t, "ip", "link", "del", "ax0")
@@ -293,7 +331,7 @@ func TestSeveralQueues(t *testing.T) {
 
 // TestNewLink has a container's veth pair replaced by another of the same name.
 func TestNewLink(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	n := newTopology(t)
 	d0, d1 := fwdtest.Open(t, "ax0", "afxdp", nil), fwdtest.Open(t, "ax1", "system", nil)
 	for _, name := range []string{"ax0", "ax1"} {
@@ -327,7 +365,7 @@ func TestBadInput(t *testing.T) {
 	if _, err := netdev.Open("nosuch0", "afxdp"); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("missing device: %v", err)
 	}
-	domains.copy = nil
+	resetDomains()
 	nstest.Veth(t, "ax0", nil, "ax1")
 	d, err := netdev.Open("ax0", "afxdp")
 	if err != nil {
@@ -365,7 +403,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestHeldByOthers(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	nstest.Veth(t, "ax0", nil, "ax1")
 	l, err := rtnl.Get("ax0")
 	if err != nil {
@@ -393,7 +431,7 @@ func TestHeldByOthers(t *testing.T) {
 }
 
 func TestQueueInUse(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	nstest.Veth(t, "ax0", nil, "ax1")
 	d0 := fwdtest.Open(t, "ax0", "afxdp", nil)
 	other := &domain{pool: testPool, frames: 256}
@@ -403,7 +441,7 @@ func TestQueueInUse(t *testing.T) {
 }
 
 func TestRecvSendAllocateNothing(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	nstest.Veth(t, "ax0", nil, "ax1")
 	d0, d1 := fwdtest.Open(t, "ax0", "afxdp", nil), fwdtest.Open(t, "ax1", "afxdp", nil)
 	c := testPool.NewCache(64)

@@ -16,8 +16,9 @@ import (
 // xsk_tx_metadata: flags, csum_start, csum_offset, padding, launch time.
 const txMetaSize = 24
 
-// minDomain is the smallest number of frames to register, 64 MiB of them.
-const minDomain = 16384
+// minDomain is the smallest number of frames to register, 64 MiB of them; tests
+// make it smaller.
+var minDomain = 16384
 
 // domain is a registration of a prefix of the pool's memory as UMEM, with the
 // sockets that share it.  All sockets of a domain exchange frames without a copy.
@@ -48,8 +49,9 @@ type registration struct {
 	done   chan struct{}
 }
 
-// domains are the newest ones: they take new ports.
-var domains struct{ copy, zerocopy *domain }
+// domains are the newest ones: they take new ports.  next is the copy domain that
+// will follow, when its registration has begun ahead of time.
+var domains struct{ copy, zerocopy, next *domain }
 
 // domainFor returns a domain whose prefix covers the frames in use and room for
 // need more.
@@ -61,14 +63,34 @@ func domainFor(pool *packet.Pool, zerocopy bool, need int) *domain {
 	total := len(pool.Mem()) / packet.FrameSize
 	want := min(max(minDomain, 1<<bits.Len(uint(pool.HighWater()+need+packet.BatchSize))), total)
 	d := *slot
-	if d == nil || d.pool != pool || d.frames < want {
-		if d != nil {
-			d.cancel()
-		}
-		d = &domain{pool: pool, frames: want, zerocopy: zerocopy}
-		*slot = d
+	if d != nil && d.pool == pool && d.frames >= want {
+		return d
 	}
+	if d != nil {
+		d.cancel()
+	}
+	d = &domain{pool: pool, frames: want, zerocopy: zerocopy}
+	if n := domains.next; n != nil && !zerocopy {
+		if n.pool == pool && n.frames >= want {
+			d = n
+		} else {
+			n.cancel()
+		}
+		domains.next = nil
+	}
+	*slot = d
 	return d
+}
+
+// growAhead begins to register the following domain when little of this one is
+// left, so that no port has to wait for the pinning of hundreds of megabytes.
+func (d *domain) growAhead() {
+	total := len(d.pool.Mem()) / packet.FrameSize
+	if d != domains.copy || domains.next != nil || d.frames == total || d.pool.HighWater() < d.frames/4*3 {
+		return
+	}
+	domains.next = &domain{pool: d.pool, frames: min(2*d.frames, total)}
+	domains.next.prepare()
 }
 
 // shareable reports that a new socket needs no registration of its own.

@@ -46,7 +46,7 @@ func attachByNetlink(t *testing.T, dev string, sockets bool) {
 }
 
 func TestLeftBehind(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	nstest.Veth(t, "ax0", nil, "ax1")
 	attachByNetlink(t, "ax0", true)
 	d := fwdtest.Open(t, "ax0", "afxdp", nil)
@@ -56,7 +56,7 @@ func TestLeftBehind(t *testing.T) {
 }
 
 func TestOtherProgramStays(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	nstest.Veth(t, "ax0", nil, "ax1")
 	attachByNetlink(t, "ax0", false)
 	before, _ := rtnl.Get("ax0")

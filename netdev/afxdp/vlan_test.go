@@ -50,7 +50,7 @@ func pushTag(t *testing.T, ns *nstest.NS) {
 // TestTagBesideTheFrame proves that a tag which veth keeps out of band is in the
 // frames that the switch sees.
 func TestTagBesideTheFrame(t *testing.T) {
-	domains.copy = nil
+	resetDomains()
 	n := newTopology(t)
 	pushTag(t, n.a)
 	d0, d1 := fwdtest.Open(t, "ax0", "afxdp", nil), fwdtest.Open(t, "ax1", "afxdp", nil)
