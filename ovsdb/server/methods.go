@@ -211,6 +211,23 @@ func (d *database) hasIDs(sm *sessionMonitor) bool {
 	return !sm.NoIDs
 }
 
+// gone tells whether a monitor has ended, because its connection or database
+// has, while a request about it was being worked on; it answers the request.
+func (c *session) gone(m *jsonrpc.Msg, sm *sessionMonitor, sl *slot) bool {
+	if c.closed || !c.js.Connected() {
+		return true
+	}
+	if c.monitors[string(sm.ID)] == sm {
+		return false
+	}
+	if sl == nil {
+		sl = c.reserve()
+	}
+	err := data.Errorf("canceled", "the monitor was canceled because its database has changed")
+	c.respond(sl, jsonrpc.NewError(err.AppendJSON(nil), m.ID).Append(nil))
+	return true
+}
+
 // remembers tells whether a client that was away gets only what it missed. A
 // small standalone database is sent whole, as stock does with all of them: it
 // is hardly more, and clients that track changes are used to it.
@@ -234,7 +251,7 @@ func (c *session) finishMonitor(m *jsonrpc.Msg, sm *sessionMonitor, sl *slot, te
 		head = append(last.Append(head), `",`...)
 		tail = []byte(`],"error":null}`)
 	}
-	if c.closed || !c.js.Connected() {
+	if c.gone(m, sm, sl) {
 		return
 	}
 	if len(text) < 4096 {
@@ -294,7 +311,7 @@ func (c *session) recondition(m *jsonrpc.Msg, sm *sessionMonitor, rc *monitor.Re
 		c.busy++
 		d.afterPending(func() {
 			c.busy--
-			if !c.closed && c.monitors[string(sm.ID)] == sm {
+			if !c.gone(m, sm, nil) {
 				c.recondition(m, sm, rc)
 			}
 			c.srv.enqueue(c)
@@ -306,7 +323,7 @@ func (c *session) recondition(m *jsonrpc.Msg, sm *sessionMonitor, rc *monitor.Re
 	reg.Begin(rc)
 	finish := func(text []byte) {
 		sm.initial = false
-		if c.closed || c.monitors[string(sm.ID)] != sm {
+		if c.gone(m, sm, nil) {
 			return
 		}
 		reg.Recondition(rc, text, last)
