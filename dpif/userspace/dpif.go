@@ -304,11 +304,18 @@ func (d *Dpif) Ports() []dpif.Port {
 	return list
 }
 
+// leapMs is a step of time that tells a warp from a turn of the loop.
+const leapMs = 1000
+
 // loopBatches is the most batches that Run takes from one queue.
 const loopBatches = 8
 
 // Run implements dpif.Dpif.
 func (d *Dpif) Run(now int64) (more bool) {
+	if now-d.now >= leapMs && d.now != 0 {
+		// Time was warped: threads that sleep must not miss what is due meanwhile.
+		d.Quiesce()
+	}
 	d.now, d.loop.now = now, now
 	for _, q := range d.loop.polls {
 		// Full batches mean that there is more: some of it is taken at once, since
