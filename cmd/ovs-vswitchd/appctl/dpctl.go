@@ -108,8 +108,8 @@ func (o *ownDatapaths) delete(d dpctl.Datapath) error {
 }
 
 // parseFilter reads an OpenFlow match that datapath flows are compared with.
-func parseFilter(text string, _ odp.PortNames) (func(*flow.Flow) bool, error) {
-	m, _, err := match.Parse(text, nil)
+func parseFilter(text string, names odp.PortNames) (func(*flow.Flow) bool, error) {
+	m, _, err := match.Parse(text, filterPorts{names})
 	if err != nil {
 		return nil, err
 	}
@@ -124,3 +124,15 @@ func parseFilter(text string, _ odp.PortNames) (func(*flow.Flow) bool, error) {
 		return true
 	}, nil
 }
+
+// filterPorts lets a filter name datapath ports, where a match has OpenFlow ports.
+type filterPorts struct{ names odp.PortNames }
+
+// PortName implements field.PortMap.
+func (p filterPorts) PortName(port uint32) string {
+	name, _ := p.names.PortName(port)
+	return name
+}
+
+// PortByName implements field.PortMap.
+func (p filterPorts) PortByName(name string) (uint32, bool) { return p.names.PortNumber(name) }
