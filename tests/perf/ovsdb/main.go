@@ -264,15 +264,15 @@ var scenarios = []scenario{
 		}
 		return (s.cpu() - cpu) * 1000
 	}},
-	{"wait of others during compaction, p99", "ms", false, func(s *server) float64 {
+	{"longest wait of others during compaction", "ms", false, func(s *server) float64 {
 		return during(s, func(*client) { exec.Command("ovs-appctl", "-t", s.dir+"/ctl", "ovsdb-server/compact").Run() })
 	}},
-	{"wait of others during an initial monitor, p99", "ms", false, func(s *server) float64 {
+	{"longest wait of others during an initial monitor", "ms", false, func(s *server) float64 {
 		return during(s, func(c *client) {
 			c.call("monitor_cond", `["Open_vSwitch",null,{"Port":[{}],"Interface":[{}],"Bridge":[{}]}]`)
 		})
 	}},
-	{"wait of others during a conversion, p99", "ms", false, func(s *server) float64 {
+	{"longest wait of others during a conversion", "ms", false, func(s *server) float64 {
 		text, err := os.ReadFile(*schema)
 		if err != nil {
 			fatal(err)
@@ -330,8 +330,8 @@ func monitors(s *server, distinct bool) float64 {
 	return us
 }
 
-// during measures what a small client waits while big work runs, less what it
-// waits otherwise.
+// during measures the longest time that a small client waits while big work
+// runs, in ms.
 func during(s *server, work func(c *client)) float64 {
 	c := dial(s.sock)
 	fill(c, *ports)
