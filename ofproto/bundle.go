@@ -111,6 +111,12 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 			}
 			x.MayEnable = true
 		}
+		for queue, dscp := range cfg.QueueDSCP[p.OFPort] {
+			if x.SkbPriorities == nil {
+				x.SkbPriorities = map[uint32]uint8{}
+			}
+			x.SkbPriorities[xlate.QueuePriority(queue)] = dscp << 2
+		}
 		x.Counters, _ = p.Dev.(xlate.Counter)
 		ports[p.OFPort] = x
 		br.Ports = append(br.Ports, x)

@@ -39,6 +39,7 @@ type SwitchConfig struct {
 	STP            *STPConfig
 	RSTP           *RSTPConfig
 	Mirrors        []MirrorConfig
+	QueueDSCP      map[uint32]map[uint32]uint8 // by port and queue: the DSCP of packets
 	NetFlow        *NetFlowConfig
 	SFlow          *SFlowConfig
 	BundleIdleSec  int // OpenFlow bundles: 0 means 10

@@ -178,7 +178,7 @@ func (ctx *context) doAction(a action.Action, last, bucket bool) (stop bool) {
 		f.Tunnel.ID = a.ID
 	case *action.SetQueue:
 		wc.SkbPriority = ones32
-		f.SkbPriority = queuePriority(a.Queue)
+		f.SkbPriority = QueuePriority(a.Queue)
 	case *action.PopQueue:
 		wc.SkbPriority = ones32
 		if f.SkbPriority != ctx.origPriority {

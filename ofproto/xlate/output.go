@@ -237,8 +237,8 @@ func (ctx *context) outputTrunc(a *action.OutputTrunc, last, bucket bool) {
 
 func portText(port uint32) string { return string(field.AppendPort(nil, port, nil)) }
 
-// queuePriority is the skb priority that stands for a queue.
-func queuePriority(queue uint32) uint32 { return queue }
+// QueuePriority is the skb priority that stands for a queue.
+func QueuePriority(queue uint32) uint32 { return queue }
 
 func (ctx *context) enqueue(a *action.Enqueue, last, bucket bool) {
 	port := a.Port
@@ -249,7 +249,7 @@ func (ctx *context) enqueue(a *action.Enqueue, last, bucket bool) {
 		return
 	}
 	old := ctx.flow.SkbPriority
-	ctx.flow.SkbPriority = queuePriority(a.Queue)
+	ctx.flow.SkbPriority = QueuePriority(a.Queue)
 	ctx.toPort(port, true, last, false)
 	ctx.flow.SkbPriority = old
 }

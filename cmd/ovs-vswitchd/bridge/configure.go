@@ -198,6 +198,7 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 		cfg.Bundles = append(cfg.Bundles, bundle(p))
 	}
 	cfg.Mirrors = b.mirrors(br)
+	cfg.QueueDSCP = b.queueDSCP(br)
 	return cfg
 }
 

@@ -191,7 +191,7 @@ func (b *Bridges) wantedPorts(br *bridge) map[string]wantedPort {
 // gives the others their new rows and options.
 func (b *Bridges) deletePorts(br *bridge, now int64) {
 	wanted := b.wantedPorts(br)
-	claims := numberClaims(wanted)
+	claims := br.numberClaims(wanted)
 	for _, p := range br.sortedPorts() {
 		w, ok := wanted[p.name]
 		p.row = w.row
@@ -212,11 +212,18 @@ func (b *Bridges) deletePorts(br *bridge, now int64) {
 }
 
 // numberClaims says for each requested OpenFlow number which interfaces request it.
-func numberClaims(wanted map[string]wantedPort) map[uint32][]string {
+// Only those that are there count: a new one takes no number from another.
+func (br *bridge) numberClaims(wanted map[string]wantedPort) map[uint32][]string {
+	present := map[string]bool{}
+	for _, p := range br.ports {
+		for _, i := range p.ifaces {
+			present[i.name] = true
+		}
+	}
 	claims := map[uint32][]string{}
 	for _, w := range wanted {
 		for _, row := range w.ifaces {
-			if n := requestedOFPort(row); n != 0 {
+			if n := requestedOFPort(row); n != 0 && present[row.Name] {
 				claims[n] = append(claims[n], row.Name)
 			}
 		}
