@@ -8,10 +8,11 @@
 //		set.Block(clock.Now())
 //	}
 //
-// Nothing tells which descriptor was ready: everything that the loop runs
+// What the loop runs does not go by which descriptor was ready: all of it
 // tries its descriptors without blocking, in a fixed order. That costs a
 // system call more per idle connection and buys an order that tests can rely
-// on. The two daemons use it; PMD threads have waits of their own.
+// on. Only listening sockets, which are idle nearly always, ask a Watch first.
+// The two daemons use it; PMD threads have waits of their own.
 //
 // Thread-safety: a Set belongs to one goroutine. An Event is how others wake
 // it.
@@ -37,6 +38,9 @@ type Set struct {
 	// at is the earliest deadline, valid if timed is set.
 	at    int64
 	timed bool
+
+	turn   uint64        // counts calls of Block
+	polled []unix.PollFd // outcome of the last one, empty if it was interrupted
 }
 
 // FD wakes the next Block when fd meets one of the events. The same
@@ -51,6 +55,29 @@ func (s *Set) FD(fd int, events int16) {
 	}
 	s.index[fd] = len(s.fds)
 	s.fds = append(s.fds, unix.PollFd{Fd: int32(fd), Events: events})
+}
+
+// Watch remembers that a Set was asked to wait for a descriptor. The zero
+// value knows nothing.
+type Watch struct {
+	set  *Set
+	i    int
+	turn uint64
+}
+
+// Watch is FD, and tells afterwards whether anything happened.
+func (s *Set) Watch(fd int, events int16) Watch {
+	s.FD(fd, events)
+	return Watch{s, s.index[fd], s.turn}
+}
+
+// Idle reports that the Block after the call of Set.Watch ended without an event
+// of the descriptor. It tells that once: a turn of the loop without a Block in
+// between has to look for itself.
+func (w *Watch) Idle() bool {
+	s := w.set
+	w.set = nil
+	return s != nil && s.turn == w.turn+1 && w.i < len(s.polled) && s.polled[w.i].Revents == 0
 }
 
 // Timer wakes the next Block at a time of the loop's clock, in ms.
@@ -87,14 +114,18 @@ func (s *Set) Reset() {
 // Block waits until something that was named happens, given that it is now,
 // and then forgets everything. A signal ends the wait without an error.
 func (s *Set) Block(now int64) error {
-	defer s.Reset()
-	timeout, ok := s.timeout(now)
-	if !ok {
-		_, err := unix.Ppoll(s.fds, nil, nil)
-		return ignoreEINTR(err)
+	var ts *unix.Timespec
+	if timeout, ok := s.timeout(now); ok {
+		t := unix.NsecToTimespec(int64(timeout))
+		ts = &t
 	}
-	ts := unix.NsecToTimespec(int64(timeout))
-	_, err := unix.Ppoll(s.fds, &ts, nil)
+	_, err := unix.Ppoll(s.fds, ts, nil)
+	s.turn++
+	s.fds, s.polled = s.polled, s.fds
+	if err != nil {
+		s.polled = s.polled[:0]
+	}
+	s.Reset()
 	return ignoreEINTR(err)
 }
 

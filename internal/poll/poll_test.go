@@ -53,3 +53,39 @@ func TestMergeAndSteadyStateAllocations(t *testing.T) {
 		t.Errorf("%v allocations a turn", n)
 	}
 }
+
+func TestWatch(t *testing.T) {
+	e := NewEvent()
+	defer e.Close()
+	var s, other Set
+	var none Watch
+	w := s.Watch(e.Fd(), In)
+	if none.Idle() || w.Idle() {
+		t.Error("nothing is known before Block")
+	}
+	for _, set := range []bool{false, true} {
+		if set {
+			e.Set()
+		}
+		w := s.Watch(e.Fd(), In)
+		s.Immediate()
+		if err := s.Block(0); err != nil {
+			t.Fatal(err)
+		}
+		if w.Idle() == set || w.Idle() {
+			t.Errorf("set: %v", set)
+		}
+	}
+	// Too old, or of a set that was merged into another.
+	old := s.Watch(e.Fd(), In)
+	merged := other.Watch(e.Fd(), In)
+	s.Merge(&other)
+	e.Reset()
+	for range 2 {
+		s.Immediate()
+		s.Block(0)
+	}
+	if old.Idle() || merged.Idle() {
+		t.Error("a watch outlives its Block")
+	}
+}

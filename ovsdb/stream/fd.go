@@ -163,14 +163,19 @@ type fdListener struct {
 	// unlink is the file to remove at the end, or empty.
 	unlink string
 	wrap   func(fd int, from unix.Sockaddr) (Conn, error)
+	// watch saves a loop most of its calls of accept.
+	watch poll.Watch
 }
 
 func (l *fdListener) Name() string     { return l.name }
 func (l *fdListener) Fd() int          { return l.fd }
 func (l *fdListener) BoundPort() int   { return l.port }
-func (l *fdListener) Wait(s *poll.Set) { s.FD(l.fd, poll.In) }
+func (l *fdListener) Wait(s *poll.Set) { l.watch = s.Watch(l.fd, poll.In) }
 
 func (l *fdListener) Accept() (Conn, error) {
+	if l.watch.Idle() {
+		return nil, ErrAgain
+	}
 	for {
 		fd, from, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
