@@ -59,4 +59,25 @@ type CTConfig interface {
 	// Limits lists the limits of the zones (none: of all that have one).
 	Limits(zones []uint16) (def uint32, list []CTLimit, err error)
 	DelLimits(zones []uint16) error
+	// SetFragEnabled says whether fragments are reassembled for tracking.
+	SetFragEnabled(v6, on bool) error
+	// SetFragMin sets how small a fragment that is not the last may be.
+	SetFragMin(v6 bool, size uint32) error
+	// SetFragMax bounds the fragments that wait for others.
+	SetFragMax(n uint32) error
+	FragStatus() (CTFragStatus, error)
+}
+
+// CTFragFamily is the state of reassembly for one IP version.
+type CTFragFamily struct {
+	Enabled                                                    bool
+	Min                                                        uint32
+	Accepted, Completed, Expired, TooSmall, Overlapped, Purged uint64
+}
+
+// CTFragStatus is the state of reassembly.
+type CTFragStatus struct {
+	Max, Held uint32
+	Family    [2]CTFragFamily // IPv4, IPv6
+	Lists     []string        // packets that are incomplete, in words
 }

@@ -61,6 +61,7 @@ type Tracker struct {
 	seqCheck atomic.Bool
 	born     atomic.Uint64
 	limits   limits
+	frags    fragments
 
 	// policyMu is taken to change policies, an immutable map.
 	policyMu sync.Mutex
@@ -75,6 +76,7 @@ func New() *Tracker {
 	t := &Tracker{seed: rand.Uint64() | 1}
 	t.maxConns.Store(defaultMaxConns)
 	t.seqCheck.Store(true)
+	t.frags.init()
 	return t
 }
 
@@ -103,18 +105,40 @@ func (t *Tracker) Execute(c *packet.Cache, b *packet.Batch, arg *odp.CTArg, now 
 	if arg.NAT != nil && natOf(arg.NAT) != 0 && !arg.Commit {
 		log.WarnRL(rlCommit, "NAT specified without commit.")
 	}
-	p := c.Pool()
-	var l lookup
-	for _, i := range b.Slice() {
-		l = lookup{k: key{zone: arg.Zone}, arg: arg, now: now, cold: p.Cold(i)}
-		if !parse(p, i, &l.view, &l.k) {
-			l.m.CTState = flow.CTInvalid
-			l.write(nil, nil)
-			continue
-		}
-		l.h = l.k.hash(t.seed)
-		t.track(&l)
+	if b.N == 0 {
+		return
 	}
+	recirc := c.Pool().Meta(b.Pkts[0]).RecircID
+	var l lookup
+	kept := 0
+	for _, i := range b.Slice() {
+		if t.one(c, i, arg, now, &l) {
+			b.Pkts[kept] = i
+			kept++
+		}
+	}
+	b.N = kept
+	if t.frags.held.Load() != 0 {
+		t.frags.release(c, b, arg.Zone, recirc, now)
+	}
+}
+
+// one sends one packet through the tracker, with l as memory; it returns false when
+// it keeps the packet, a fragment.
+func (t *Tracker) one(c *packet.Cache, i packet.Index, arg *odp.CTArg, now int64, l *lookup) bool {
+	p := c.Pool()
+	*l = lookup{k: key{zone: arg.Zone}, arg: arg, now: now, cold: p.Cold(i)}
+	if parse(p, i, &l.view, &l.k) {
+		l.h = l.k.hash(t.seed)
+		t.track(l)
+		return true
+	}
+	if t.hold(c, l) {
+		return false
+	}
+	l.m.CTState = flow.CTInvalid
+	l.write(nil, nil)
+	return true
 }
 
 // natted reports that the packet was translated already.

@@ -233,7 +233,7 @@ func TestUDP(t *testing.T) {
 	b.send(rep, track, "new|trk")
 	b.wantDump("")
 	b.now += 2 * sweepIntervalMs
-	b.ct.Run(b.now)
+	b.ct.Run(b.c, b.now)
 	if n, _ := b.ct.Conns(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
@@ -475,7 +475,7 @@ func TestMany(t *testing.T) {
 		b.now += 60_000
 		for range 2 * n / sweepBudget {
 			b.now += sweepIntervalMs
-			b.ct.Run(b.now)
+			b.ct.Run(b.c, b.now)
 		}
 		if c, _ := b.ct.Conns(); c != 0 {
 			t.Fatalf("round %d: %d connections left", round, c)

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"sluice/dpif/flow"
+	"sluice/netdev/packet"
 )
 
 // Sizes of the table.
@@ -291,12 +292,14 @@ const (
 	sweepIntervalMs = 1000
 )
 
-// Run forgets connections that have expired, some at a time.
-func (t *Tracker) Run(now int64) {
-	if now < t.nextSweep || t.conns.Load() == 0 {
+// Run forgets connections that have expired, some at a time, and fragments, which
+// it gives back to c.
+func (t *Tracker) Run(c *packet.Cache, now int64) {
+	if now < t.nextSweep || t.idle() {
 		return
 	}
 	t.nextSweep = now + sweepIntervalMs
+	t.frags.purge(c, now)
 	budget := sweepBudget
 	for range numShards {
 		budget = t.sweep(&t.shards[t.sweepAt], now, budget)
@@ -309,7 +312,9 @@ func (t *Tracker) Run(now int64) {
 }
 
 // Next is when Run wants to be called again.
-func (t *Tracker) Next() (at int64, ok bool) { return t.nextSweep, t.conns.Load() != 0 }
+func (t *Tracker) Next() (at int64, ok bool) { return t.nextSweep, !t.idle() }
+
+func (t *Tracker) idle() bool { return t.conns.Load() == 0 && t.frags.held.Load() == 0 }
 
 func (t *Tracker) sweep(sh *shard, now int64, budget int) int {
 	for budget > 0 {

@@ -75,3 +75,21 @@ func (d *Dpif) Limits(zones []uint16) (def uint32, list []dpif.CTLimit, err erro
 func (d *Dpif) DelLimits(zones []uint16) error {
 	return ctSet(d, func(c Conntrack) error { return c.DelLimits(zones) })
 }
+
+// SetFragEnabled implements dpif.CTConfig.
+func (d *Dpif) SetFragEnabled(v6, on bool) error {
+	return ctSet(d, func(c Conntrack) error { return c.SetFragEnabled(v6, on) })
+}
+
+// SetFragMin implements dpif.CTConfig.
+func (d *Dpif) SetFragMin(v6 bool, size uint32) error {
+	return ctSet(d, func(c Conntrack) error { return c.SetFragMin(v6, size) })
+}
+
+// SetFragMax implements dpif.CTConfig.
+func (d *Dpif) SetFragMax(n uint32) error {
+	return ctSet(d, func(c Conntrack) error { return c.SetFragMax(n) })
+}
+
+// FragStatus implements dpif.CTConfig.
+func (d *Dpif) FragStatus() (dpif.CTFragStatus, error) { return ctConfig(d, Conntrack.FragStatus) }

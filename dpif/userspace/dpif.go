@@ -54,9 +54,9 @@ type Conntrack interface {
 	// Execute sends the packets of b, which have their layers set, through the
 	// tracker, in place; packets that it takes out it frees or keeps.  Any thread.
 	Execute(c *packet.Cache, b *packet.Batch, arg *odp.CTArg, now int64)
-	// Run forgets connections that have expired; Next is when it should be called
-	// again, if at all.  The control thread only.
-	Run(now int64)
+	// Run forgets connections and packets that have expired; Next is when it should
+	// be called again, if at all.  The control thread only.
+	Run(c *packet.Cache, now int64)
 	Next() (at int64, ok bool)
 	DumpConntrack(zone *uint16, now int64) []dpif.CTEntry
 	FlushConntrack(zone *uint16, match *dpif.CTMatch, now int64) error
@@ -335,7 +335,7 @@ func (d *Dpif) Run(now int64) (more bool) {
 	}
 	d.balance(now)
 	if d.conntrack != nil {
-		d.conntrack.Run(now)
+		d.conntrack.Run(d.loop.c, now)
 	}
 	if d.pending || d.devicesChanged() {
 		d.reconfigure()
