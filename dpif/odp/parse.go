@@ -30,7 +30,28 @@ func ParseKey(s string, names PortNames) (key flow.Flow, mask flow.Mask, err err
 			return key, mask, err
 		}
 	}
+	if key.DLType == 0 {
+		if t := impliedType(nodes); t != 0 {
+			key.DLType, mask.DLType = t, 0xffff
+		}
+	}
 	return key, mask, nil
+}
+
+// impliedType is the Ethernet type of a key that has ipv4() or ipv6() and does not
+// say which type that is.
+func impliedType(nodes []node) uint16 {
+	for i := range nodes {
+		switch nodes[i].name {
+		case "ipv4":
+			return flow.EthIPv4
+		case "ipv6":
+			return flow.EthIPv6
+		case "encap":
+			return impliedType(nodes[i].kids)
+		}
+	}
+	return 0
 }
 
 // keyParser fills key and mask from nodes.
