@@ -124,6 +124,7 @@ func (c *Conn) run(now int64) {
 		s.run(now, c.sendPacketIn)
 	}
 	c.r.run(now)
+	c.r.cork()
 	c.runWork()
 	for n := 0; n < recvBatch*fullCost && c.mayRecv(); {
 		b := c.r.recv(now)
@@ -139,6 +140,7 @@ func (c *Conn) run(now int64) {
 			c.mgr.Handle(c, msgs)
 		}
 	}
+	c.r.uncork(now)
 	c.expireBundles(now)
 	if now >= c.mods.next {
 		c.mods.report(c.r.name, now)

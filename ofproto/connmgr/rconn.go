@@ -52,6 +52,7 @@ type rconn struct {
 	v       *vconn
 	version ofp.Version // current or most recent, 0: none
 	txq     []queued
+	corked  bool  // messages wait in txq for uncork, to leave together
 	txBytes int   // in txq
 	lastTx  int64 // ms, when the peer last took something, or txq was empty
 
@@ -393,8 +394,20 @@ func (r *rconn) send(b []byte, c *counter, now int64) {
 	}
 	r.txq = append(r.txq, queued{b, c})
 	r.txBytes += len(b)
-	if len(r.txq) == 1 {
+	if len(r.txq) == 1 && !r.corked {
 		r.trySend(now)
+	}
+}
+
+// cork keeps messages back until uncork, so that the answers to many requests cost one
+// system call.  Where they are logged one by one they go out one by one.
+func (r *rconn) cork() { r.corked = len(r.txq) == 0 && !logVconn.DbgEnabled() }
+
+func (r *rconn) uncork(now int64) {
+	if r.corked {
+		r.corked = false
+		for len(r.txq) > 0 && r.connected() && r.trySend(now) {
+		}
 	}
 }
 
