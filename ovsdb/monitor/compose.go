@@ -230,9 +230,10 @@ func (m *Monitor) message(updates []byte, last data.UUID) []byte {
 // InitialText is a composed <table-updates> that several clients may send.
 type InitialText struct {
 	// Text is the JSON.
-	Text []byte
-	seq  uint64
-	done chan struct{}
+	Text  []byte
+	seq   uint64
+	users int // monitors that want it
+	done  chan struct{}
 }
 
 // Initial composes what the monitor starts with. It may run in any goroutine;

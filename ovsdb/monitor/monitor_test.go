@@ -281,6 +281,39 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
+// TestSharedInitialContents has a monitor begin while another one of its shape
+// changes its conditions.
+func TestSharedInitialContents(t *testing.T) {
+	schema, _ := data.ParseSchemaText(testSchema)
+	d, g := db.New(schema), NewRegistry(schema)
+	run(t, d, `{"op":"insert","table":"a","row":{"n":3}}`)
+	add := func(where string) (*Monitor, string) {
+		v, _ := json.Parse(`{"a":[{"columns":["n"],"where":[` + where + `]}]}`)
+		m, err := g.Parse(V2, []byte("0"), &v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Client = &quiet{}
+		g.Add(m, 1)
+		return m, string(g.Initial(m, d.Snapshot()))
+	}
+	m, _ := add(`["n","==",1]`)
+	v, _ := json.Parse(`{"a":[{"where":[["n","==",2]]}]}`)
+	rc, err := m.ParseConditions(schema, &v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Begin(rc)
+	a, text := add("")
+	b, same := add("")
+	if !strings.Contains(text, `"n":3`) || text != same {
+		t.Errorf("%s and %s", text, same)
+	}
+	g.Composed(a)
+	g.Composed(b)
+	g.Recondition(rc, rc.Compose(d.Snapshot()), data.UUID{})
+}
+
 func TestHistory(t *testing.T) {
 	schema, _ := data.ParseSchemaText(testSchema)
 	d, g, h := db.New(schema), NewRegistry(schema), History{}

@@ -28,6 +28,13 @@ func (g *Registry) Len() int { return g.n }
 // Add puts the monitor to work: it gets every commit after the one numbered
 // since. Initial contents are composed by Initial.
 func (g *Registry) Add(m *Monitor, since uint64) {
+	g.add(m, since)
+	if m.Unconditional() {
+		m.share(since)
+	}
+}
+
+func (g *Registry) add(m *Monitor, since uint64) {
 	sh := m.shape
 	if same := g.shapes[sh.key]; same != nil {
 		sh, m.shape = same, same
@@ -39,7 +46,6 @@ func (g *Registry) Add(m *Monitor, since uint64) {
 	g.n++
 	if m.Unconditional() {
 		sh.uncond = append(sh.uncond, m)
-		m.share(since)
 		return
 	}
 	if sh.conds == nil {
@@ -59,10 +65,24 @@ func (m *Monitor) share(since uint64) {
 		m.composes = true
 	}
 	m.first = it
+	it.users++
 }
 
+// keepText is up to what size initial contents are kept for clients to come.
+const keepText = 1 << 20
+
 // Composed forgets the shared initial contents of m, once they are sent.
-func (g *Registry) Composed(m *Monitor) { m.first = nil }
+func (g *Registry) Composed(m *Monitor) {
+	it := m.first
+	if it == nil {
+		return
+	}
+	m.first = nil
+	it.users--
+	if it.users == 0 && len(it.Text) > keepText && m.shape.initial == it {
+		m.shape.initial = nil
+	}
+}
 
 // Remove ends the monitor.
 func (g *Registry) Remove(m *Monitor) {
