@@ -54,7 +54,7 @@ func (b *Backer) configure(r *switchRef) {
 	}
 	for name, ref := range r.bundles {
 		if !seen[name] {
-			b.forget(r, r.ml.FlushPort(ref.id))
+			b.forget(r, r.ml.Retire(ref.id))
 			delete(r.bundles, name)
 		}
 	}

@@ -102,6 +102,7 @@ type Table struct {
 	floodVLANs *VLANSet
 	idleTime   int64
 	maxEntries int
+	retired    map[Port]struct{}
 	dirty      bool // something changed that translations may depend on
 	static     int
 
@@ -113,6 +114,7 @@ func New() *Table {
 	return &Table{
 		entries:    map[uint64]*entry{},
 		ports:      map[Port]*usage{},
+		retired:    map[Port]struct{}{},
 		idleTime:   DefaultIdleTime,
 		maxEntries: DefaultMaxEntries,
 	}
@@ -219,7 +221,7 @@ func (t *Table) Update(mac flow.MAC, vlan uint16, port Port, gratARP, bond bool,
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.floodVLANs.Has(vlan) {
+	if _, gone := t.retired[port]; gone || t.floodVLANs.Has(vlan) {
 		return false
 	}
 	if e := t.entries[key(mac, vlan)]; e != nil && e.static {
@@ -254,7 +256,7 @@ func (t *Table) dropIfUnplaced(e *entry) bool {
 }
 
 func (t *Table) updateNeeded(mac flow.MAC, vlan uint16, port Port, gratARP, bond bool, sec int64) bool {
-	if t.floodVLANs.Has(vlan) {
+	if _, gone := t.retired[port]; gone || t.floodVLANs.Has(vlan) {
 		return false
 	}
 	e := t.entries[key(mac, vlan)]
@@ -413,6 +415,15 @@ func (t *Table) FlushPort(port Port) []Entry {
 		return true
 	})
 	return gone
+}
+
+// Retire is FlushPort for a port that is gone for ever.  Nothing is learned on it any
+// more: flows that came in by it may still be translated or counted.
+func (t *Table) Retire(port Port) []Entry {
+	t.mu.Lock()
+	t.retired[port] = struct{}{}
+	t.mu.Unlock()
+	return t.FlushPort(port)
 }
 
 // Forget drops mac from vlan.

@@ -39,6 +39,26 @@ func TestLearnMoveExpire(t *testing.T) {
 	}
 }
 
+func TestRetire(t *testing.T) {
+	tb := New()
+	tb.Update(mac(1), 0, 1, false, false, 0)
+	tb.Update(mac(2), 0, 2, false, false, 0)
+	if gone := tb.Retire(1); len(gone) != 1 || gone[0].MAC != mac(1) {
+		t.Errorf("forgotten: %v", gone)
+	}
+	for _, m := range []flow.MAC{mac(1), mac(2)} {
+		if tb.Update(m, 0, 1, false, false, 5000) {
+			t.Error("learned on a retired port")
+		}
+	}
+	if _, ok := tb.Lookup(mac(1), 0); ok {
+		t.Error("still found")
+	}
+	if p, ok := tb.Lookup(mac(2), 0); !ok || p != 2 {
+		t.Error("another port's address went")
+	}
+}
+
 func TestGratuitousARPLock(t *testing.T) {
 	tb := New()
 	tb.Update(mac(1), 0, 1, true, false, 0)
