@@ -65,8 +65,8 @@ func contenders(t *testing.T) []*contender {
 
 // rows are the figures in the order of the table; a name with /s is better if larger.
 var rows = []string{
-	"bundle, wall s", "bundle, server CPU s", "dump, wall s", "dump, server CPU s", "RSS, KB/flow",
-	"RSS peak, KB/flow", "flow_mod+barrier /s", "flow_mod+barrier, server CPU us",
+	"bundle, wall s", "bundle, server CPU s", "bundle, longest echo ms", "dump, wall s", "dump, server CPU s",
+	"dump, longest echo ms", "RSS, KB/flow", "RSS peak, KB/flow", "flow_mod+barrier /s", "flow_mod+barrier, server CPU us",
 	"exact flows, wall s", "exact flows, server CPU s", "exact flows, RSS MB",
 }
 
@@ -195,13 +195,17 @@ func writeMixed(t *testing.T, file string, n int) {
 // mixed loads flows in one bundle and dumps them.
 func (b *bench) mixed(file string, n int) {
 	before := b.memory("VmRSS")
+	stop := b.echoes("bundle, longest echo ms")
 	b.timed("bundle", func() { b.Ofctl("-O", "OpenFlow14", "--bundle", "add-flows", "br0", file) })
+	stop()
 	b.add("RSS, KB/flow", (b.memory("VmRSS")-before)/float64(n))
+	stop = b.echoes("dump, longest echo ms")
 	b.timed("dump", func() {
 		if got := strings.Count(b.Ofctl("dump-flows", "br0"), "cookie="); got != n {
 			b.Errorf("%d flows of %d are there", got, n)
 		}
 	})
+	stop()
 	b.add("RSS peak, KB/flow", (b.memory("VmHWM")-before)/float64(n))
 }
 
@@ -228,23 +232,64 @@ func (b *bench) connect() *conn {
 
 // expect reads a message, which must be of a type.
 func (c *conn) expect(want ofp.Type) {
+	if err := c.read(want); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *conn) read(want ofp.Type) error {
 	h := make([]byte, 8)
 	if _, err := io.ReadFull(c.r, h); err != nil {
-		c.Fatal(err)
+		return err
 	}
 	b := append(h, make([]byte, ofp.Length(h)-8)...)
 	if _, err := io.ReadFull(c.r, b[8:]); err != nil {
-		c.Fatal(err)
+		return err
 	}
 	if got, err := ofp.DecodeHeader(b); err != nil || got.Type != want {
-		c.Fatalf("%v: %s", err, ofp.Format(b, nil, 1))
+		return fmt.Errorf("%v: %s", err, ofp.Format(b, nil, 1))
 	}
+	return nil
 }
 
 func (c *conn) barrier(xid uint32) {
 	c.w.Write(ofp.Encode(ofp.OF14, xid, &ofp.Empty{Kind: ofp.TypeBarrierRequest}))
 	c.w.Flush()
 	c.expect(ofp.TypeBarrierReply)
+}
+
+// echoes sends an echo request every 5 ms until the function it returns is
+// called: how long a busy switch keeps another controller waiting.
+func (b *bench) echoes(row string) (stop func()) {
+	c := b.connect()
+	end, done := make(chan struct{}), make(chan struct{})
+	var longest time.Duration
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+			begin := time.Now()
+			c.w.Write(ofp.Encode(ofp.OF14, 1, &ofp.EchoRequest{}))
+			c.w.Flush()
+			if err := c.read(ofp.TypeEchoReply); err != nil {
+				b.Error(err)
+				return
+			}
+			longest = max(longest, time.Since(begin))
+		}
+	}()
+	return func() {
+		close(end)
+		<-done
+		c.Close()
+		b.add(row, longest.Seconds()*1000)
+	}
 }
 
 // exactFlow is the i-th of many flows with the same mask.
