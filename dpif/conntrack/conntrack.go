@@ -62,6 +62,7 @@ type Tracker struct {
 	born     atomic.Uint64
 	limits   limits
 	frags    fragments
+	expected expectations
 
 	// policyMu is taken to change policies, an immutable map.
 	policyMu sync.Mutex
@@ -98,6 +99,7 @@ type lookup struct {
 	arg  *odp.CTArg
 	now  int64
 	cold *packet.Cold
+	pool *packet.Pool
 }
 
 // Execute sends the packets of b through the tracker as a ct() action says.
@@ -127,7 +129,7 @@ func (t *Tracker) Execute(c *packet.Cache, b *packet.Batch, arg *odp.CTArg, now 
 // it keeps the packet, a fragment.
 func (t *Tracker) one(c *packet.Cache, i packet.Index, arg *odp.CTArg, now int64, l *lookup) bool {
 	p := c.Pool()
-	*l = lookup{k: key{zone: arg.Zone}, arg: arg, now: now, cold: p.Cold(i)}
+	*l = lookup{k: key{zone: arg.Zone}, arg: arg, now: now, cold: p.Cold(i), pool: p}
 	if parse(p, i, &l.view, &l.k) {
 		l.h = l.k.hash(t.seed)
 		t.track(l)
@@ -253,7 +255,17 @@ func (t *Tracker) known(l *lookup, f hit) bool {
 		if f.s.related {
 			m.CTState |= flow.CTRelated
 		}
-		switch t.follow(l, f) {
+		// The tracker sees both directions as the end sees them whose messages a
+		// helper has rewritten.
+		control := f.s.skew != 0 && l.isFTP() && !l.announces()
+		if control && f.reply != f.s.skewDir {
+			l.adjust(f.s, f.reply)
+		}
+		v := t.follow(l, f)
+		if control && f.reply == f.s.skewDir && v != verdictReopen {
+			l.adjust(f.s, f.reply)
+		}
+		switch v {
 		case verdictEstablished:
 			m.CTState = m.CTState&^flow.CTNew | flow.CTEstablished
 			if f.reply {
@@ -273,6 +285,9 @@ func (t *Tracker) known(l *lookup, f hit) bool {
 		l.translate(f.s, f.reply)
 	}
 	l.write(f.s, nil)
+	if f.s.helper != helperNone && !l.related {
+		t.announced(l, f.s, f.reply)
+	}
 	f.sh.mu.Unlock()
 	return true
 }
@@ -285,34 +300,62 @@ func (t *Tracker) open(l *lookup) {
 		return
 	}
 	l.m.CTState = flow.CTNew
-	if !l.arg.Commit {
-		l.write(nil, &l.k)
+	e := t.expected.find(l.k)
+	if e != nil {
+		l.m.CTState |= flow.CTRelated
+	}
+	if l.arg.Commit && t.admit(l, e) {
 		return
 	}
+	l.write(nil, &l.k)
+	if e != nil {
+		l.writeExpected(e)
+	}
+}
+
+// admit makes a connection unless there are too many.
+func (t *Tracker) admit(l *lookup, e *expectation) bool {
 	limit, limitID, ok := t.limits.admit(l.k.zone)
 	if !ok {
-		l.write(nil, &l.k)
-		return
+		return false
 	}
 	if t.conns.Add(1) > int64(t.maxConns.Load()) {
 		cFull.Inc()
-	} else if t.create(l, limit, limitID) {
-		return
+	} else if t.create(l, e, limit, limitID) {
+		return true
 	}
 	t.conns.Add(-1)
 	t.limits.release(limit, limitID)
-	l.write(nil, &l.k)
+	return false
+}
+
+// writeExpected puts what the control connection of an expected one has into the
+// packet's metadata.
+func (l *lookup) writeExpected(e *expectation) {
+	s := slot{related: true, parent: e.parent, mark: e.mark, label: e.label}
+	l.write(&s, nil)
 }
 
 // create makes the connection that the packet opens.
-func (t *Tracker) create(l *lookup, limit int32, limitID uint64) bool {
+func (t *Tracker) create(l *lookup, e *expectation, limit int32, limitID uint64) bool {
 	sh, n := t.shardOf(l.h)
 	nat := natOf(l.arg.NAT)
 	rev, alias := l.k.reversed(), ref{}
+	if e != nil && l.arg.NAT != nil {
+		nat = natDst
+		if e.dst {
+			nat = natSrc
+		}
+	}
 	if nat != 0 {
 		t.evict(sh, l)
 		var ok bool
-		if rev, alias, ok = t.choose(&l.k, l.arg.NAT, l.now); !ok {
+		if e != nil {
+			rev, alias, ok = t.follower(&l.k, e, l.now)
+		} else {
+			rev, alias, ok = t.choose(&l.k, l.arg.NAT, l.now)
+		}
+		if !ok {
 			log.WarnRL(rlExhaust, "Unable to NAT due to tuple space exhaustion - "+
 				"if DoS attack, use firewalling and/or zone partitioning.")
 			return false
@@ -329,6 +372,9 @@ func (t *Tracker) create(l *lookup, limit int32, limitID uint64) bool {
 	s.nat, s.ref, s.limit, s.limitID = nat, alias, limit, limitID
 	s.born = t.born.Add(1)
 	s.helper = helperOf(l)
+	if e != nil {
+		s.related, s.parent, s.mark, s.label = true, e.parent, e.mark, e.label
+	}
 	sh.link(i, s)
 	s.class = t.begin(l, s)
 	s.expires = l.now + t.duration(l.arg, s.class)
@@ -338,6 +384,7 @@ func (t *Tracker) create(l *lookup, limit int32, limitID uint64) bool {
 		l.translate(s, false)
 	}
 	l.write(s, nil)
+	t.announced(l, s, false)
 	sh.mu.Unlock()
 	if alias.slot != 0 {
 		t.bind(alias, self)

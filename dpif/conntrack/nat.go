@@ -146,6 +146,19 @@ func (t *Tracker) choose(k *key, n *odp.NATArg, now int64) (rev key, alias ref, 
 	return rev, alias, ok
 }
 
+// follower finds the reply key of an expected connection, whose control connection
+// decides its translation.
+func (t *Tracker) follower(k *key, e *expectation, now int64) (rev key, alias ref, ok bool) {
+	rev = k.reversed()
+	if e.dst {
+		rev.dst.addr = e.addr
+	} else {
+		rev.src.addr = e.addr
+	}
+	alias, ok = t.claim(k, &rev, now)
+	return rev, alias, ok
+}
+
 // tryPorts tries the ports of r in *port, a part of rev.  In large ranges it jumps
 // to another place when it met only taken ones for a while.
 func (t *Tracker) tryPorts(k, rev *key, port *uint16, r portRange, now int64) (ref, bool) {

@@ -241,6 +241,9 @@ func (t *Tracker) find(k *key, h uint64, now int64) (f hit, orphan bool) {
 // that it returns to dropAlias once it holds no lock.
 func (t *Tracker) remove(sh *shard, i uint32, s *slot) (alias ref) {
 	alias = s.ref
+	if s.helper != helperNone {
+		t.expected.forget(&s.key)
+	}
 	sh.dequeue(i, s)
 	sh.unlink(i, s)
 	t.conns.Add(-1)
