@@ -268,7 +268,7 @@ func (g *Registry) Begin(rc *Recondition) {
 	for i := range rc.where {
 		rc.old[i], m.where[i] = m.where[i], nil
 	}
-	g.add(m, m.since)
+	g.Follow(m, m.since)
 }
 
 // ParseConditions reads the <monitor-cond-update-requests> of a
@@ -355,7 +355,7 @@ func (g *Registry) Recondition(rc *Recondition, text []byte, last data.UUID) {
 		for i, w := range rc.where {
 			m.where[i] = w
 		}
-		g.add(m, m.since)
+		g.Follow(m, m.since)
 	}
 	if text != nil {
 		m.Client.Notify(m.message(text, last))

@@ -28,13 +28,15 @@ func (g *Registry) Len() int { return g.n }
 // Add puts the monitor to work: it gets every commit after the one numbered
 // since. Initial contents are composed by Initial.
 func (g *Registry) Add(m *Monitor, since uint64) {
-	g.add(m, since)
+	g.Follow(m, since)
 	if m.Unconditional() {
 		m.share(since)
 	}
 }
 
-func (g *Registry) add(m *Monitor, since uint64) {
+// Follow is Add for a monitor whose client has the contents already: Initial
+// must not be called.
+func (g *Registry) Follow(m *Monitor, since uint64) {
 	sh := m.shape
 	if same := g.shapes[sh.key]; same != nil {
 		sh, m.shape = same, same

@@ -179,8 +179,7 @@ func (c *session) startMonitor(m *jsonrpc.Msg, sm *sessionMonitor, since data.UU
 	seq, last := d.seq, d.lastID
 	if sm.Version() == monitor.V3 && d.remembers(sm) && len(d.pending) == 0 {
 		if text, found := d.hist.Since(sm.Monitor, since, seq); found {
-			d.reg.Add(sm.Monitor, seq)
-			d.reg.Composed(sm.Monitor)
+			d.reg.Follow(sm.Monitor, seq)
 			c.finishMonitor(m, sm, c.reserve(), text, true, last)
 			return
 		}

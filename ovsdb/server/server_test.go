@@ -351,6 +351,10 @@ func TestMissedChanges(t *testing.T) {
 	p.transact(`{"op":"update","table":"a","where":[["name","==","r5"]],"row":{"n":-5}}`)
 	q := r.connect(t)
 	equal(t, q.call("monitor_cond_since", fmt.Sprintf(monitor, last)), `[true,"U",{"a":{"U":{"modify":{"n":-5}}}}]`)
+	// Another client of the same shape, at the same moment, gets everything.
+	if got := r.connect(t).call("monitor_cond_since", fmt.Sprintf(monitor, "00000000-0000-0000-0000-000000000000")); !strings.Contains(got, `{"initial":{"n":-5}}`) {
+		t.Errorf("got %.100s", got)
+	}
 	path := ""
 	r.on(func() { path = r.s.dbs["t"].filename })
 	r.close()
