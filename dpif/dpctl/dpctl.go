@@ -124,7 +124,15 @@ func Run(env *Env, name string, args []string) (text string, ok bool) {
 		return c.out.String(), false
 	}
 	for i := range commands {
-		if commands[i].Name == name {
+		if cmd := &commands[i]; cmd.Name == name {
+			// The control socket has counted the options too.
+			if n := len(c.args); n < cmd.MinArgs {
+				c.errorf(nil, "'%s' command requires at least %d arguments", name, cmd.MinArgs)
+				return c.out.String(), false
+			} else if n > cmd.MaxArgs {
+				c.errorf(nil, "'%s' command takes at most %d arguments", name, cmd.MaxArgs)
+				return c.out.String(), false
+			}
 			if err := commands[i].run(c); err != nil {
 				c.failed = true
 			}

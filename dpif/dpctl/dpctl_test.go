@@ -5,12 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/dpif/conntrack"
 	"sluice/dpif/userspace"
 	"sluice/internal/clock"
 	"sluice/netdev/packet"
 )
 
-func newEnv(t *testing.T, names ...string) *Env {
+func newEnv(t testing.TB, names ...string) *Env {
 	pool, err := packet.NewPool(1024)
 	if err != nil {
 		t.Fatal(err)
@@ -87,5 +88,28 @@ func TestNormalizeActions(t *testing.T) {
 		{"normalize-actions in_port(1),eth(),eth_type(0x1234) push_vlan(vid=9,pcp=0),p2,p1,pop_vlan,3 p1=1 p2=2",
 			"input flow: in_port(1),eth(),eth_type(0x1234)\nno vlan: no mpls: 3vlan(vid=9,pcp=0): no mpls: 1,2"},
 		{"parse-actions 1,2", "1,2\n"},
+	})
+}
+
+// Commands come from anybody who may open the control socket.
+func FuzzRun(f *testing.F) {
+	env := newEnv(f, "br0")
+	env.Datapaths()[0].Dpif.(*userspace.Dpif).SetConntrack(conntrack.New())
+	for _, s := range []string{
+		"ct-set-maxconns dummy@br0", "ct-set-limits dummy@br0", "ct-del-limits dummy@br0", "ipf-set-min-frag dummy@br0 v4", "ct-get-limits dummy@br0 zone=1",
+		"ipf-set-enabled dummy@br0", "ct-bkts gt=3", "flush-conntrack dummy@br0 zone=1 ct_nw_src=1.2.3.4,ct_nw_proto=6", "ct-stats-show dummy@br0 zone=1 verbose",
+		"add-flow -s x", "normalize-actions -m x", "dump-flows -m filter=x pmd=y type=z",
+		"add-flow dummy@br0 ufid:1,in_port(1),eth(),eth_type(0x1234) 2", "mod-flow --clear --may-create in_port(1) drop",
+		"del-flow ufid:00000000-0000-0000-0000-000000000000,", "get-flow ufid:x", "add-if dummy@br0 ,", "set-if dummy@br0 x,type",
+		"del-if dummy@br0 1 x", "del-flows dummy@br0 flows", "show -s x", "dump-conntrack zone=1 x", "ct-set-limits default=1 zone=2,limit=3",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		args := strings.Fields(s)
+		if len(args) == 0 {
+			return
+		}
+		Run(env, args[0], args[1:])
 	})
 }

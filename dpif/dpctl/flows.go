@@ -146,6 +146,16 @@ func splitUFID(s string) (ufid flow.UFID, rest string, err error) {
 	return ufid, strings.TrimLeft(s[end:], ", "), err
 }
 
+// lacks reports, and prints, that there are less than n arguments after the
+// datapath.
+func (c *call) lacks(n int) bool {
+	if len(c.args) >= n {
+		return false
+	}
+	_ = c.errorf(nil, "%d more arguments are required", n-len(c.args))
+	return true
+}
+
 func addFlow(c *call) error { return c.putArgs(dpif.FlowPut{Create: true}) }
 
 func modFlow(c *call) error {
@@ -154,8 +164,8 @@ func modFlow(c *call) error {
 
 func (c *call) putArgs(p dpif.FlowPut) error {
 	d, err := c.optional(3)
-	if err != nil {
-		return err
+	if err != nil || c.lacks(2) {
+		return unix.EINVAL
 	}
 	return c.put(d, c.args[len(c.args)-2], c.args[len(c.args)-1], p)
 }
@@ -200,8 +210,8 @@ func (c *call) printStats(s *dpif.FlowStats) {
 
 func getFlow(c *call) error {
 	d, err := c.optional(2)
-	if err != nil {
-		return err
+	if err != nil || c.lacks(1) {
+		return unix.EINVAL
 	}
 	ufid, err := odp.ParseUFID(c.args[len(c.args)-1])
 	if err != nil {
@@ -221,8 +231,8 @@ func getFlow(c *call) error {
 
 func delFlow(c *call) error {
 	d, err := c.optional(2)
-	if err != nil {
-		return err
+	if err != nil || c.lacks(1) {
+		return unix.EINVAL
 	}
 	return c.del(d, c.args[len(c.args)-1])
 }
@@ -281,11 +291,11 @@ func delFlows(c *call) error {
 // file runs the commands of a file, one a line; a line without a command is a flow
 // for the default one.  Lines that fail are reported and skipped.
 func (c *call) file(command string) error {
-	name := c.args[len(c.args)-1]
 	d, err := c.optional(3)
-	if err != nil {
-		return err
+	if err != nil || c.lacks(1) {
+		return unix.EINVAL
 	}
+	name := c.args[len(c.args)-1]
 	if c.env.ReadFile == nil {
 		return c.errorf(unix.EOPNOTSUPP, "Opening file \"%s\" failed", name)
 	}
