@@ -3,6 +3,7 @@ package upcall
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -24,14 +25,23 @@ import (
 type fakeDP struct {
 	dpif.Dpif
 	up    dpif.UpcallFunc
+	mu    sync.Mutex
 	flows map[flow.UFID]*dpif.Flow
 	order []flow.UFID
 }
 
 func (d *fakeDP) SetUpcall(f dpif.UpcallFunc) { d.up = f }
-func (d *fakeDP) FlowCount() int              { return len(d.flows) }
 func (d *fakeDP) FlowFlush() error            { clear(d.flows); return nil }
+
+func (d *fakeDP) FlowCount() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.flows)
+}
+
 func (d *fakeDP) FlowDump(fn func(*dpif.Flow) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, id := range d.order {
 		if f := d.flows[id]; f != nil && !fn(f) {
 			return
@@ -40,6 +50,8 @@ func (d *fakeDP) FlowDump(fn func(*dpif.Flow) bool) {
 }
 
 func (d *fakeDP) FlowGet(id flow.UFID, _ int) (dpif.Flow, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if f := d.flows[id]; f != nil {
 		return *f, nil
 	}
@@ -47,6 +59,8 @@ func (d *fakeDP) FlowGet(id flow.UFID, _ int) (dpif.Flow, error) {
 }
 
 func (d *fakeDP) FlowDel(id flow.UFID, _ int) (dpif.FlowStats, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if f := d.flows[id]; f != nil {
 		delete(d.flows, id)
 		return f.Stats, nil
@@ -55,6 +69,8 @@ func (d *fakeDP) FlowDel(id flow.UFID, _ int) (dpif.FlowStats, error) {
 }
 
 func (d *fakeDP) FlowPut(p *dpif.FlowPut) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if f := d.flows[p.UFID]; f != nil {
 		f.Actions = p.Actions
 		return nil
@@ -78,7 +94,14 @@ func newBed(t testing.TB) *bed {
 	b := &bed{t: t, dp: &fakeDP{flows: map[flow.UFID]*dpif.Flow{}}, pool: recirc.NewPool(), now: 100000}
 	b.mega.Store(true)
 	b.u = New(b.dp, b.pool, &b.mega, func(_ xlate.BridgeID, p *PacketIn) { b.pins = append(b.pins, p) })
-	b.br = &xlate.Bridge{Name: "br0", Tables: table.New(0), ML: maclearn.New(), ControllerMeter: xlate.NoMeter, SlowpathMeter: xlate.NoMeter,
+	b.br = &xlate.Bridge{Tables: table.New(0), ML: maclearn.New()}
+	b.publish()
+	return b
+}
+
+// publish makes a new snapshot of the bridge.
+func (b *bed) publish() {
+	b.br = &xlate.Bridge{Name: "br0", Tables: b.br.Tables, ML: b.br.ML, ControllerMeter: xlate.NoMeter, SlowpathMeter: xlate.NoMeter,
 		Support: dpif.Support{MaskedSetAction: true, UFID: true, Recirc: true, CTState: true, CTZone: true, CTMark: true,
 			CTLabel: true, Clone: true, SampleNesting: 10, MaxMPLSDepth: 3, MaxVLANHeaders: 2}}
 	for i := uint32(1); i <= 4; i++ {
@@ -86,11 +109,8 @@ func newBed(t testing.TB) *bed {
 		b.br.Ports = append(b.br.Ports, p)
 		b.br.Bundles = append(b.br.Bundles, &xlate.Bundle{ID: xlate.BundleID(i), Name: p.Name, Mode: xlate.VLANTrunk, Ports: []*xlate.Port{p}})
 	}
-	b.publish()
-	return b
+	b.u.SetSnapshot(xlate.Build([]*xlate.Bridge{b.br}))
 }
-
-func (b *bed) publish() { b.u.SetSnapshot(xlate.Build([]*xlate.Bridge{b.br})) }
 
 // rule adds a flow, or removes it when acts is nil.
 func (b *bed) rule(tableID uint8, priority uint16, m string, acts ...action.Action) *table.Rule {
@@ -118,20 +138,27 @@ func (b *bed) send(f *flow.Flow) *dpif.Verdict {
 	up := &dpif.Upcall{Key: f, UFID: f.HashUFID(), PMD: dpif.PMDNone, Now: b.now, Packet: flow.Compose(f, 60)}
 	v := &dpif.Verdict{}
 	if err := b.dp.up(up, v); err != nil {
-		b.t.Fatal(err)
+		b.t.Error(err)
 	}
 	if v.Install {
-		acts := v.PutActions
-		if acts == nil {
-			acts = append(acts, v.Actions...)
-		}
-		b.dp.flows[up.UFID] = &dpif.Flow{UFID: up.UFID, Key: *f, Mask: v.Mask, Actions: acts, PMD: dpif.PMDNone}
-		b.dp.order = append(b.dp.order, up.UFID)
-		if v.Installed != nil {
-			v.Installed(nil)
-		}
+		b.dp.install(up, v)
 	}
 	return v
+}
+
+// install puts the flow of a verdict into the datapath.
+func (d *fakeDP) install(up *dpif.Upcall, v *dpif.Verdict) {
+	acts := v.PutActions
+	if acts == nil {
+		acts = append(acts, v.Actions...)
+	}
+	d.mu.Lock()
+	d.flows[up.UFID] = &dpif.Flow{UFID: up.UFID, Key: *up.Key, Mask: v.Mask, Actions: acts, PMD: up.PMD}
+	d.order = append(d.order, up.UFID)
+	d.mu.Unlock()
+	if v.Installed != nil {
+		v.Installed(nil)
+	}
 }
 
 // hit counts n packets of a flow that the datapath has.
@@ -374,6 +401,50 @@ func TestRecircIDsComeBack(t *testing.T) {
 	}
 	if n := b.pool.Len(); n != 0 {
 		t.Errorf("%d states leaked", n)
+	}
+}
+
+// TestThreads lets polling threads send packets up while the control thread works;
+// it is for the race detector.
+func TestThreads(t *testing.T) {
+	b := newBed(t)
+	b.rule(0, 1, "", output(flow.OFPNormal))
+	b.rule(0, 2, "ip,nw_src=1.0.0.0", &action.CT{RecircTable: 1})
+	b.rule(0, 2, "ip,nw_src=0.0.0.1", &action.Controller{MaxLen: 128, Pause: true}, &action.Learn{Table: 2, Idle: 1, Priority: 1})
+	var wg sync.WaitGroup
+	for id := range uint64(3) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			rnd := rand.New(rand.NewPCG(id, 1))
+			for range 2000 {
+				f := udp(1+rnd.Uint32N(4), rnd.Uint32N(4)<<24|rnd.Uint32N(64), rnd.Uint32N(4))
+				b.send(&f)
+			}
+		}()
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for i := uint16(0); ; i++ {
+		select {
+		case <-done:
+			b.u.Purge(b.now)
+			if b.u.ukeys.len() != 0 {
+				t.Error("purging left flows")
+			}
+			return
+		default:
+		}
+		switch i % 4 {
+		case 0:
+			b.publish()
+		case 1:
+			b.rule(0, 3, fmt.Sprintf("ip,nw_dst=%d.0.0.0", i%8), output(3))
+		case 2:
+			b.rule(0, 3, fmt.Sprintf("ip,nw_dst=%d.0.0.0", (i+3)%8))
+		}
+		b.round()
+		b.pool.Run(b.now)
 	}
 }
 
