@@ -133,6 +133,9 @@ func (s *Set) applyLocked(m *FlowMod, req Requester) error {
 	return nil
 }
 
+// reclaimSlice is how many rules leave their classifiers in one go, some ms.
+const reclaimSlice = 4096
+
 // Reclaim lets removed rules and groups leave their tables, as far as no reader can
 // still need them.  The control loop calls it once a turn.
 func (s *Set) Reclaim() {
@@ -150,14 +153,18 @@ func (s *Set) Reclaim() {
 	if oldest() < s.deadSince {
 		return
 	}
-	for _, r := range s.waiting {
+	n := min(len(s.waiting), reclaimSlice)
+	for _, r := range s.waiting[:n] {
 		s.tables[r.TableID].cls.Defer()
 	}
-	for _, r := range s.waiting {
+	for _, r := range s.waiting[:n] {
 		s.tables[r.TableID].cls.Remove(&r.Rule)
 	}
-	for _, r := range s.waiting {
+	for _, r := range s.waiting[:n] {
 		s.tables[r.TableID].cls.Publish()
+	}
+	if s.waiting = s.waiting[n:]; len(s.waiting) > 0 {
+		return
 	}
 	for _, g := range s.waitingGroups {
 		s.dropGroup(g)
