@@ -253,14 +253,17 @@ func (c *session) finishMonitor(m *jsonrpc.Msg, sm *sessionMonitor, sl *slot, te
 	if c.gone(m, sm, sl) {
 		return
 	}
+	// The reply may have to wait for those before it, and updates for it.
+	sl.sent = func() {
+		sm.initial = false
+		if c.js.Backlog() == 0 {
+			c.flushMonitors()
+		}
+	}
 	if len(text) < 4096 {
 		c.respond(sl, append(append(head, text...), tail...))
 	} else {
 		c.respond(sl, head, text, tail)
-	}
-	sm.initial = false
-	if c.js.Backlog() == 0 {
-		c.flushMonitors()
 	}
 }
 

@@ -398,3 +398,37 @@ func TestBadRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestMonitorReplyFirst asks for a monitor behind commits that wait for the
+// disk while others commit: no update may come before the initial contents.
+func TestMonitorReplyFirst(t *testing.T) {
+	r := start(t)
+	p, w := r.connect(t), r.connect(t)
+	p.transact(`{"op":"insert","table":"a","row":{"name":"x"}}`)
+	const add = `["t",{"op":"mutate","table":"a","where":[],"mutations":[["n","+=",1]]},{"op":"commit","durable":true}]`
+	for round := range 20 {
+		var ids []string
+		for range 10 {
+			ids = append(ids, p.send("transact", add))
+		}
+		m := p.send("monitor", fmt.Sprintf(`["t",%d,{"a":{"columns":["n"]}}]`, round))
+		var others []string
+		for range 10 {
+			others = append(others, w.send("transact", add))
+		}
+		for _, id := range ids {
+			p.wait(id)
+		}
+		for _, n := range p.got {
+			if strings.HasPrefix(n, fmt.Sprintf("update [%d,", round)) {
+				t.Fatalf("round %d: %s before the reply", round, n)
+			}
+		}
+		p.wait(m)
+		for _, id := range others {
+			w.wait(id)
+		}
+		p.call("echo", "[]")
+		p.got = nil
+	}
+}

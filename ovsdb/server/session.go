@@ -41,6 +41,7 @@ type session struct {
 type slot struct {
 	parts [][]byte
 	ready bool
+	sent  func() // called after it has been sent, or nil
 }
 
 // sessionMonitor is a monitor and its database.
@@ -244,9 +245,13 @@ func (c *session) respond(sl *slot, parts ...[]byte) {
 	sl.parts, sl.ready = parts, true
 	full := len(c.replies) >= maxInFlight
 	for len(c.replies) > 0 && c.replies[0].ready {
-		c.send(c.replies[0].parts...)
+		head := c.replies[0]
 		c.replies[0] = nil
 		c.replies = c.replies[1:]
+		c.send(head.parts...)
+		if head.sent != nil {
+			head.sent()
+		}
 	}
 	if full {
 		c.srv.enqueue(c)
