@@ -41,7 +41,7 @@ type pkt struct {
 	win          uint16
 	options      []byte
 	payload      int
-	quote        []byte // ICMP error: the packet that it quotes, from its IP header
+	quote        []byte // payload: of an ICMP error the packet that it quotes, from its IP header
 	partial      bool
 }
 
@@ -56,7 +56,7 @@ func (p pkt) ip() []byte {
 		binary.BigEndian.PutUint32(l4[8:], p.ack)
 		l4[12], l4[13] = byte(20+len(p.options))/4<<4, p.flags
 		binary.BigEndian.PutUint16(l4[14:], p.win)
-		l4 = append(l4, p.options...)
+		l4 = append(append(l4, p.options...), p.quote...)
 	case protoUDP:
 		l4 = make([]byte, 8)
 		binary.BigEndian.PutUint16(l4[4:], uint16(8+p.payload))
