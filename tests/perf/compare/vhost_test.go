@@ -1,0 +1,209 @@
+package compare
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/tests/testkit"
+)
+
+// dpdkSwitch is where Debian's openvswitch-switch-dpdk has its daemon;
+// SLUICE_OVS_DPDK names another one.
+const dpdkSwitch = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
+
+// way is one way of packets between two ports of a testpmd, through a switch.
+type way struct {
+	name  string
+	start func(t *testing.T) *testkit.Switch
+	// device makes p0 or p1 and returns the device that testpmd has for it; attach is
+	// called once testpmd runs.
+	device func(s *testkit.Switch, port string) string
+	attach func(s *testkit.Switch, port string)
+}
+
+// TestVhostUser measures 64-byte packets from either port of a testpmd to the other,
+// with vhost-user ports of this switch, of OVS-DPDK where that is installed, and with
+// taps.  testpmd makes and takes all packets on core 0 (two of them would take turns
+// there, and each turn empty or fill a ring), the switch has core 1.
+func TestVhostUser(t *testing.T) {
+	if os.Getenv("SLUICE_BENCH") == "" {
+		t.Skip("SLUICE_BENCH is not set")
+	}
+	os.Setenv("SLUICE_E2E", "1")
+	testkit.Need(t, "dpdk-testpmd", "stdbuf")
+	ways := []way{
+		{"sluice, vhost-user", startSluice, vhostDevice, func(s *testkit.Switch, port string) {}},
+		{"sluice, tap", startSluice, tapDevice, func(s *testkit.Switch, port string) {
+			s.Vsctl("add-port", "br0", port, "--", "set", "interface", port, "type=system")
+		}},
+	}
+	daemon := os.Getenv("SLUICE_OVS_DPDK")
+	if daemon == "" {
+		daemon = dpdkSwitch
+	}
+	if _, err := os.Stat(daemon); err == nil {
+		ways = append(ways, way{"OVS-DPDK, vhost-user", func(t *testing.T) *testkit.Switch { return startDPDK(t, daemon) },
+			vhostDevice, func(s *testkit.Switch, port string) {}})
+	} else {
+		t.Logf("OVS-DPDK is not installed: %v", err)
+	}
+	results := map[string][]float64{}
+	for range setting("SLUICE_BENCH_ROUNDS", 5) {
+		for _, w := range ways {
+			t.Run(w.name, func(t *testing.T) {
+				results[w.name] = append(results[w.name], throughput(t, w, setting("SLUICE_BENCH_SECONDS", 4)))
+			})
+		}
+	}
+	base := median(results[ways[0].name])
+	fmt.Printf("%-24s %10s %22s %8s\n", "64 B, one flow", "Mpps", "spread", "ratio")
+	for _, w := range ways {
+		r := results[w.name]
+		if len(r) > 0 {
+			fmt.Printf("%-24s %10.3f %10.3f…%10.3f %8.2f\n", w.name, median(r), slices.Min(r), slices.Max(r), base/median(r))
+		}
+	}
+}
+
+func bridge(s *testkit.Switch) {
+	s.Vsctl("set", "open", ".", "other_config:pmd-cpu-mask=2")
+	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure")
+}
+
+func startSluice(t *testing.T) *testkit.Switch {
+	s := testkit.NewSwitch(t, testkit.Options{})
+	bridge(s)
+	return s
+}
+
+// startDPDK starts OVS-DPDK with stock's database server.
+func startDPDK(t *testing.T, daemon string) *testkit.Switch {
+	t.Helper()
+	server, err := exec.LookPath("ovsdb-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := testkit.NewSwitch(t, testkit.Options{NoStart: true})
+	s.Bin = t.TempDir()
+	for name, target := range map[string]string{"ovsdb-server": server, "ovs-vswitchd": daemon} {
+		if err := os.Symlink(target, filepath.Join(s.Bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.StartServer()
+	s.Vsctl("--no-wait", "set", "open", ".", "other_config:dpdk-init=true", "other_config:dpdk-lcore-mask=1",
+		`other_config:dpdk-extra="--no-huge --legacy-mem -m 3000 --no-pci --file-prefix=`+filepath.Base(s.Dir)+`"`)
+	s.StartVswitchd()
+	bridge(s)
+	return s
+}
+
+func vhostDevice(s *testkit.Switch, port string) string {
+	path := filepath.Join(s.Dir, port+".sock")
+	s.Vsctl("add-port", "br0", port, "--", "set", "interface", port, "type=dpdkvhostuserclient", "options:vhost-server-path="+path)
+	return "net_virtio_user" + port[1:] + ",server=1,queue_size=1024,path=" + path
+}
+
+func tapDevice(_ *testkit.Switch, port string) string { return "net_tap" + port[1:] + ",iface=" + port }
+
+// console is a testpmd on core 0.
+type console struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	mu  sync.Mutex
+	out bytes.Buffer // guarded by mu
+}
+
+// Write collects the output.
+func (c *console) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.Write(b)
+}
+
+func (c *console) text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.String()
+}
+
+func testpmd(t *testing.T, s *testkit.Switch, devices ...string) *console {
+	t.Helper()
+	prefix := fmt.Sprintf("bench%d", time.Now().UnixNano())
+	c := &console{}
+	args := []string{"-o0", "dpdk-testpmd", "--lcores=0@0,1@0", "--no-huge", "-m", "400", "--no-pci", "--no-telemetry", "--file-prefix=" + prefix}
+	for _, d := range devices {
+		args = append(args, "--vdev="+d)
+	}
+	c.cmd = s.Command("stdbuf", append(args, "--", "-i", "--total-num-mbufs=16384", "--forward-mode=flowgen", "--flowgen-flows=1")...)
+	c.cmd.Stdout, c.cmd.Stderr = c, c
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { c.cmd.Wait(); close(done) }()
+	t.Cleanup(func() {
+		c.cmd.Process.Kill()
+		<-done
+		if t.Failed() {
+			t.Logf("testpmd:\n%s", c.text())
+		}
+		os.RemoveAll("/var/run/dpdk/" + prefix)
+	})
+	return c
+}
+
+var rxPackets = regexp.MustCompile(`RX-packets: +(\d+)`)
+
+// received asks how many packets arrived, at both ports.
+func (c *console) received(t *testing.T) (n float64) {
+	t.Helper()
+	before := len(rxPackets.FindAllString(c.text(), -1))
+	fmt.Fprintln(c.in, "show port stats all")
+	testkit.Eventually(t, 20*time.Second, "testpmd tells statistics", func() bool {
+		all := rxPackets.FindAllStringSubmatch(c.text(), -1)
+		if len(all) < before+2 {
+			return false
+		}
+		n = 0
+		for _, m := range all[len(all)-2:] {
+			v, _ := strconv.ParseFloat(m[1], 64)
+			n += v
+		}
+		return true
+	})
+	return n
+}
+
+// throughput is the rate in Mpps, of both directions.
+func throughput(t *testing.T, w way, seconds int) float64 {
+	s := w.start(t)
+	c := testpmd(t, s, w.device(s, "p0"), w.device(s, "p1"))
+	testkit.Eventually(t, 30*time.Second, "testpmd is ready", func() bool { return strings.Contains(c.text(), "testpmd> ") })
+	for _, port := range []string{"p0", "p1"} {
+		w.attach(s, port)
+		testkit.Eventually(t, 30*time.Second, port+" is up", func() bool { return s.Vsctl("get", "interface", port, "link_state") == "up" })
+	}
+	s.Ofctl("add-flow", "br0", "in_port=p0,actions=output:p1")
+	s.Ofctl("add-flow", "br0", "in_port=p1,actions=output:p0")
+	fmt.Fprintln(c.in, "start")
+	testkit.Eventually(t, 20*time.Second, "packets flow", func() bool { return c.received(t) > 10000 })
+	begin, start := c.received(t), time.Now()
+	<-time.After(time.Duration(seconds) * time.Second)
+	return (c.received(t) - begin) / time.Since(start).Seconds() / 1e6
+}
