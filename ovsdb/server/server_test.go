@@ -419,12 +419,12 @@ func TestMonitorReplyFirst(t *testing.T) {
 		for _, id := range ids {
 			p.wait(id)
 		}
+		p.wait(m)
 		for _, n := range p.got {
 			if strings.HasPrefix(n, fmt.Sprintf("update [%d,", round)) {
 				t.Fatalf("round %d: %s before the reply", round, n)
 			}
 		}
-		p.wait(m)
 		for _, id := range others {
 			w.wait(id)
 		}
