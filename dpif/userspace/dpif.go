@@ -345,6 +345,12 @@ func (d *Dpif) Run(now int64) (more bool) {
 
 // Wait implements dpif.Dpif.
 func (d *Dpif) Wait(s *poll.Set) {
+	if d.pending {
+		s.Immediate()
+	}
+	if d.cfg.alb.on && len(d.pmds) > 0 {
+		s.Timer(d.alb.last + int64(d.cfg.alb.intervalMin)*minuteMs + 1)
+	}
 	if d.conntrack != nil {
 		if at, ok := d.conntrack.Next(); ok {
 			s.Timer(at)
