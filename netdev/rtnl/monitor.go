@@ -24,11 +24,12 @@ type Monitor struct {
 	devices map[int]*Device    // by ifindex
 	orphans map[string]*Device // by name: their link is gone
 
-	linkSeq, routeSeq, addrSeq, neighSeq uint64
+	linkSeq, routeSeq, addrSeq uint64
 }
 
 // groups are the multicast groups that Monitor listens to.
-const groups = 1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_NEIGH-1) |
+// Neighbours are not among them: on a busy host their entries change all the time.
+const groups = 1<<(unix.RTNLGRP_LINK-1) |
 	1<<(unix.RTNLGRP_IPV4_IFADDR-1) | 1<<(unix.RTNLGRP_IPV6_IFADDR-1) |
 	1<<(unix.RTNLGRP_IPV4_ROUTE-1) | 1<<(unix.RTNLGRP_IPV6_ROUTE-1)
 
@@ -78,9 +79,6 @@ func LinkSeq() uint64 {
 // AddrSeq changes with addresses of links.
 func (m *Monitor) AddrSeq() uint64 { return m.addrSeq }
 
-// NeighSeq changes with the neighbour tables.
-func (m *Monitor) NeighSeq() uint64 { return m.neighSeq }
-
 // Run treats what the kernel reported.
 func (m *Monitor) Run(int64) {
 	for {
@@ -111,7 +109,6 @@ func (m *Monitor) lost() {
 	m.linkSeq++
 	m.routeSeq++
 	m.addrSeq++
-	m.neighSeq++
 	for _, d := range m.devices {
 		if !d.refresh() {
 			m.orphan(d)
@@ -164,8 +161,7 @@ func (m *Monitor) event(typ uint16, body []byte) {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		m.routeSeq++
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		m.neighSeq++
-	}
+		}
 }
 
 func (m *Monitor) linkEvent(typ uint16, body []byte) {
