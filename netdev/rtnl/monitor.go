@@ -160,8 +160,7 @@ func (m *Monitor) event(typ uint16, body []byte) {
 		}
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		m.routeSeq++
-	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		}
+	}
 }
 
 func (m *Monitor) linkEvent(typ uint16, body []byte) {
