@@ -111,6 +111,7 @@ type bridge struct {
 	ea        netdev.MAC // address of the local port
 	defaultEA netdev.MAC
 	dpid      uint64
+	minMTU    int // of the ports with an MTU of their own; 0: never was one
 }
 
 // port is a Port row: a bundle of interfaces.

@@ -36,6 +36,7 @@ func (b *Bridges) configureDatapaths(root *vswitch.OpenVSwitch) {
 // configure makes one bridge what its rows say.
 func (b *Bridges) configure(br *bridge, root *vswitch.OpenVSwitch, now int64) {
 	b.pickAddress(br)
+	br.followMTU()
 	cfg := b.switchConfig(br, root)
 	if cfg.DatapathID != br.dpid {
 		br.dpid = cfg.DatapathID

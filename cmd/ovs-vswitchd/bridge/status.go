@@ -102,6 +102,7 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 		w.statsAt = now + w.statsEvery
 	}
 	for _, br := range b.sorted() {
+		br.followMTU()
 		br.row.SetDatapathVersion(w.txn, "<built-in>")
 		for _, p := range br.sortedPorts() {
 			for _, i := range p.ifaces {
