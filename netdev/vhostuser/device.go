@@ -38,6 +38,7 @@ import (
 var (
 	log        = vlog.New("netdev_vhost")
 	rl         = vlog.NewLimiter(5, 20)
+	rlSession  = vlog.NewLimiter(120, 120)
 	cViolation = coverage.New("vhost_protocol_violation")
 )
 
@@ -97,7 +98,9 @@ type Device struct {
 	faulty  *poll.Event // a polling thread met a violation: end the session
 	changed *poll.Event // for the control thread
 	ended   chan struct{}
-	retryMs int
+
+	listener int // of the types that listen
+	retryMs  int
 }
 
 func open(name, typ string, client bool) (netdev.Device, error) {
@@ -118,6 +121,12 @@ func open(name, typ string, client bool) (netdev.Device, error) {
 			dir = *p
 		}
 		d.path = filepath.Join(dir, name)
+		var err error
+		if d.listener, err = listen(d.path); err != nil {
+			d.Close(false)
+			return nil, fmt.Errorf("%s: cannot listen on %s: %w", name, d.path, err)
+		}
+		log.Info("%s: socket %s created, waiting for a front end", name, d.path)
 		d.start()
 	}
 	return d, nil
@@ -177,7 +186,7 @@ func (d *Device) linkChanged(pairs int) {
 	}
 	if up != was {
 		d.resets.Add(1)
-		log.Info("%s: link is %s", d.Name(), map[bool]string{true: "up", false: "down"}[up])
+		log.InfoRL(rlSession, "%s: link is %s", d.Name(), map[bool]string{true: "up", false: "down"}[up])
 	}
 	d.notify()
 }
@@ -317,34 +326,23 @@ const retryMs = 500
 // loop makes connections, one at a time, until the device is closed.
 func (d *Device) loop(path string) {
 	defer close(d.ended)
-	listener := -1
 	if !d.client {
-		var err error
-		if listener, err = listen(path); err != nil {
-			log.Err("%s: cannot listen on %s: %s", d.Name(), path, errno.Text(err))
-			d.note("cannot listen: " + errno.Text(err))
-			return
-		}
 		defer func() {
-			unix.Close(listener)
+			unix.Close(d.listener)
 			fatal.Forget(path)
 			os.Remove(path)
 		}()
-		log.Info("%s: socket %s created, waiting for a front end", d.Name(), path)
-		d.notify()
 	}
 	for !d.stopped() {
-		fd, err := d.connect(listener, path)
-		if err != nil {
+		fd, err := d.connect(path)
+		if err == nil {
+			d.faulty.Reset()
+			d.session(fd)
+		} else if err != errStopped {
 			d.note(errno.Text(err))
-			d.waitFor(-1, 0, d.retryMs)
-			continue
 		}
-		d.faulty.Reset()
-		if d.session(fd) {
-			// A front end that errs at once must not keep the switch busy.
-			d.waitFor(-1, 0, d.retryMs)
-		}
+		// A front end that errs or goes at once must not keep the switch busy.
+		d.waitFor(-1, 0, d.retryMs)
 	}
 }
 
@@ -361,7 +359,8 @@ func listen(path string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeSocket != 0 {
+	st, err := os.Lstat(path)
+	if err == nil && st.Mode()&os.ModeSocket != 0 && unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == unix.ECONNREFUSED {
 		os.Remove(path) // left by an earlier process
 	}
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
@@ -376,13 +375,13 @@ func listen(path string) (int, error) {
 }
 
 // connect waits for a front end, or tries to reach it.
-func (d *Device) connect(listener int, path string) (int, error) {
+func (d *Device) connect(path string) (int, error) {
 	if !d.client {
-		if !d.waitFor(listener, unix.POLLIN, -1) {
+		if !d.waitFor(d.listener, unix.POLLIN, -1) {
 			d.faulty.Reset()
 			return -1, errStopped
 		}
-		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		fd, _, err := unix.Accept4(d.listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		return fd, err
 	}
 	// Not blocking: a listener whose queue is full must not hold up Close.
@@ -397,13 +396,12 @@ func (d *Device) connect(listener int, path string) (int, error) {
 	return fd, nil
 }
 
-// session serves one connection to its end; it reports whether the front end broke
-// the protocol.
-func (d *Device) session(fd int) (broken bool) {
+// session serves one connection to its end.
+func (d *Device) session(fd int) {
 	s := &session{d: d, fd: fd}
 	d.connected.Store(true)
 	d.notify()
-	log.Info("%s: front end connected", d.Name())
+	log.InfoRL(rlSession, "%s: front end connected", d.Name())
 	err := s.serve()
 	if d.faulty.Reset() {
 		err = *d.fault.Load()
@@ -416,10 +414,9 @@ func (d *Device) session(fd int) (broken bool) {
 		d.note(err.Error())
 		d.notify()
 		log.WarnRL(rl, "%s: connection to the front end is cut: %v", d.Name(), err)
-		return true
+		return
 	}
-	log.Info("%s: front end disconnected (%v)", d.Name(), err)
-	return false
+	log.InfoRL(rlSession, "%s: front end disconnected (%v)", d.Name(), err)
 }
 
 // violated is called by a polling thread that met a violation: its ring, which is

@@ -469,6 +469,27 @@ func (f *front) cut(t *testing.T, text string) {
 	}
 }
 
+// A front end may have no eventfds: the switch polls and does not interrupt.
+func TestWithoutEventfds(t *testing.T) {
+	f := newFront(t)
+	f.setup(allFeatures, 1, 16)
+	for i := range uint64(2) {
+		f.send(reqSetVringKick, 0, words(1<<8|i))
+		f.send(reqSetVringCall, 0, words(1<<8|i))
+	}
+	f.send(reqSetVringErr, 0, words(1<<8))
+	f.ask(reqSetVringEnable, flagNeedReply, state(1, 1))
+	for range 3 {
+		f.roundTrip()
+		for range idleBeforeArm + idleDrain {
+			f.take(0)
+		}
+		if !pending(f.d.rxqs[0].Fd()) {
+			t.Error("the thread may sleep")
+		}
+	}
+}
+
 func TestServerAndClose(t *testing.T) {
 	dir, err := os.MkdirTemp("", "vhu")
 	if err != nil {
@@ -507,6 +528,12 @@ func TestServerAndClose(t *testing.T) {
 	unix.Close(f.sock)
 	if _, err := os.Stat(dir + "/server0"); err == nil {
 		t.Error("the socket outlives the port")
+	}
+	if _, err := os.Create(dir + "/file"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open("file", "dpdkvhostuser", false); err == nil {
+		t.Error("a file is taken for a socket")
 	}
 	if _, err := open("../x", "dpdkvhostuser", false); err == nil {
 		t.Error("a name with a slash is taken")
@@ -561,5 +588,31 @@ func TestAllocations(t *testing.T) {
 		if s := f.d.Stats(); s.TxDropped != 0 {
 			t.Errorf("%s: %d dropped", name, s.TxDropped)
 		}
+	}
+}
+
+// Both directions of a batch of small packets, with the guest's part in it.
+func BenchmarkBatch(b *testing.B) {
+	for _, layout := range []string{"split", "packed"} {
+		b.Run(layout, func(b *testing.B) {
+			f := newFront(b)
+			f.setup(layouts()[layout], 1, 256)
+			data := append(make([]byte, f.hdrLen()), frame(60, 0)...)
+			copy(f.mem[buffers:], data)
+			var batch packet.Batch
+			for b.Loop() {
+				for range packet.BatchSize {
+					f.q[1].add(false, false, piece{guestBase + buffers, uint32(len(data))})
+					f.q[0].add(true, false, piece{guestBase + 0x300000, 2048})
+				}
+				f.d.rxqs[0].Recv(f.cache, &batch)
+				f.d.txqs[0].Send(f.cache, &batch)
+				for range packet.BatchSize {
+					f.q[0].done()
+					f.q[1].done()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/packet.BatchSize, "ns/packet")
+		})
 	}
 }
