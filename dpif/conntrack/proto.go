@@ -191,14 +191,17 @@ const (
 	portTFTP = 69
 )
 
-// helperOf is the gateway of a new connection: the action names it and the
-// connection goes to (or, ftp, comes from) its port.
+// helperOf is the gateway of a new connection: the one that the action names,
+// unless the connection has the port of the other.  It only ever acts on its own
+// port.
 func helperOf(l *lookup) helper {
 	k := &l.k
+	ftp := k.proto == protoTCP && (k.src.port == portFTP || k.dst.port == portFTP)
+	tftp := k.proto == protoUDP && k.dst.port == portTFTP
 	switch {
-	case l.arg.Helper == "ftp" && k.proto == protoTCP && (k.src.port == portFTP || k.dst.port == portFTP):
+	case l.arg.Helper == "ftp" && !tftp:
 		return helperFTP
-	case l.arg.Helper == "tftp" && k.proto == protoUDP && k.dst.port == portTFTP:
+	case l.arg.Helper == "tftp" && !ftp:
 		return helperTFTP
 	}
 	return helperNone
