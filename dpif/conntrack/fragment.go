@@ -130,7 +130,7 @@ type piece struct {
 // readFragment reads the headers of a packet that may be a fragment.
 func readFragment(v *view, zone uint16) (p piece, ok bool) {
 	m := v.m
-	if m.L3 == packet.NoLayer || int(m.L3) >= len(v.b) {
+	if m.L3 == packet.NoLayer || m.L4 == packet.NoLayer || int(m.L3) >= len(v.b) {
 		return p, false
 	}
 	ip := v.b[m.L3:]
@@ -143,7 +143,7 @@ func readFragment(v *view, zone uint16) (p piece, ok bool) {
 	case ip[0]>>4 == 6 && len(ip) >= 40:
 		ok = p.readV6(ip, int(m.L3))
 	}
-	return p, ok && p.end > p.start && p.end <= ipMaxSize && p.l4+p.end-p.start <= int(m.Len)
+	return p, ok && p.end > p.start && p.end <= ipMaxSize && p.l4 <= len(v.b) && p.l4+p.end-p.start <= int(m.Len)
 }
 
 func (p *piece) readV4(ip []byte, l3 int) bool {
@@ -360,7 +360,7 @@ func (list *fragList) spread(p *packet.Pool, i packet.Index) {
 		f := &list.frags[n]
 		fm, fb := p.Meta(f.i), p.Data(f.i)
 		if n == 0 {
-			copy(fb[f.l4:min(len(fb), f.l4+f.end)], b[m.L4:])
+			copy(fb[f.l4:min(len(fb), f.l4+f.end)], b[f.l4:])
 		}
 		fip := fb[fm.L3:]
 		if list.key.l3 == flow.EthIPv4 {
