@@ -153,7 +153,7 @@ func startGuest(t *testing.T, s *testkit.Switch, kernel, fs, port, addr, more st
 		"-object", "memory-backend-memfd,id=mem,size=160M,share=on", "-numa", "node,memdev=mem",
 		"-chardev", "socket,id=c0,path="+socketOf(s, port, "client")+",server=on", "-netdev", "vhost-user,id=n0,chardev=c0",
 		"-device", "virtio-net-pci,netdev=n0,romfile=,vectors=0,mac=52:54:00:00:00:"+fmt.Sprintf("%02s", last)+more,
-		"-kernel", kernel, "-initrd", fs, "-append", "console=ttyS0 quiet addr="+addr+"/24")
+		"-kernel", kernel, "-initrd", fs, "-append", "console=ttyS0 quiet no_timer_check addr="+addr+"/24")
 	cmd.Stdout, cmd.Stderr = g, g
 	var err error
 	if g.in, err = cmd.StdinPipe(); err != nil {
