@@ -59,6 +59,9 @@ type CTConfig interface {
 	// Limits lists the limits of the zones (none: of all that have one).
 	Limits(zones []uint16) (def uint32, list []CTLimit, err error)
 	DelLimits(zones []uint16) error
+	// SetZoneTimeouts sets the timeouts of all zones that do not have the defaults:
+	// seconds by the names of CT_Timeout_Policy, unknown names ignored.
+	SetZoneTimeouts(zones map[uint16]map[string]uint32) error
 	// SetFragEnabled says whether fragments are reassembled for tracking.
 	SetFragEnabled(v6, on bool) error
 	// SetFragMin sets how small a fragment that is not the last may be.

@@ -20,7 +20,6 @@ package conntrack
 
 import (
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 
 	"sluice/dpif/flow"
@@ -64,9 +63,8 @@ type Tracker struct {
 	frags    fragments
 	expected expectations
 
-	// policyMu is taken to change policies, an immutable map.
-	policyMu sync.Mutex
-	policies atomic.Pointer[map[uint32]*timeouts]
+	// policies is the timeouts of zones that have their own, an immutable map.
+	policies atomic.Pointer[map[uint16]*timeouts]
 
 	nextSweep int64
 	sweepAt   int
@@ -376,8 +374,8 @@ func (t *Tracker) create(l *lookup, e *expectation, limit int32, limitID uint64)
 		s.related, s.parent, s.mark, s.label = true, e.parent, e.mark, e.label
 	}
 	sh.link(i, s)
-	s.class = t.begin(l, s)
-	s.expires = l.now + t.duration(l.arg, s.class)
+	ms, list := t.expiry(l.k.zone, t.begin(l, s))
+	s.expires, s.list = l.now+ms, list
 	sh.enqueue(i, s)
 	self := ref{n, s.gen, i}
 	if nat != 0 {

@@ -488,12 +488,30 @@ func TestMany(t *testing.T) {
 	}
 }
 
-func TestTimeoutPolicy(t *testing.T) {
+func TestZoneTimeouts(t *testing.T) {
 	b := newBench(t)
-	b.ct.SetTimeoutPolicy(3, map[string]uint32{"udp_first": 5})
-	b.send(udp(hostA, 5, hostB, 7), odp.CTArg{Commit: true, Timeout: "3"}, "new|trk")
+	_ = b.ct.SetZoneTimeouts(map[uint16]map[string]uint32{3: {"udp_first": 5, "udp_multiple": 7, "nothing": 1}})
+	b.send(udp(hostA, 5, hostB, 7), odp.CTArg{Commit: true, Zone: 3}, "new|trk")
 	b.send(udp(hostA, 6, hostB, 7), commit, "new|trk")
-	b.wantDump("17 10.1.1.1:5>10.1.1.2:7 10.1.1.2:7>10.1.1.1:5 z0 m0 t5\n17 10.1.1.1:6>10.1.1.2:7 10.1.1.2:7>10.1.1.1:6 z0 m0 t60\n")
+	b.wantDump("17 10.1.1.1:5>10.1.1.2:7 10.1.1.2:7>10.1.1.1:5 z3 m0 t5\n17 10.1.1.1:6>10.1.1.2:7 10.1.1.2:7>10.1.1.1:6 z0 m0 t60\n")
+	b.send(udp(hostB, 7, hostA, 5), odp.CTArg{Zone: 3}, "est|rpl|trk")
+	b.now += 6999
+	b.send(udp(hostB, 7, hostA, 5), odp.CTArg{Zone: 3}, "est|rpl|trk")
+	// Connections that last longer do not keep others.
+	_ = b.ct.SetZoneTimeouts(map[uint16]map[string]uint32{3: {"udp_first": 5}, 4: {"udp_first": 500}})
+	b.send(udp(hostA, 9, hostB, 7), odp.CTArg{Commit: true, Zone: 4}, "new|trk")
+	b.send(udp(hostA, 9, hostB, 7), odp.CTArg{Commit: true, Zone: 3}, "new|trk")
+	b.now += 5000
+	b.ct.Run(b.c, b.now)
+	if n, _ := b.ct.Conns(); n != 3 {
+		t.Errorf("%d connections", n)
+	}
+	zone := uint16(4)
+	_ = b.ct.FlushConntrack(&zone, nil, b.now)
+	b.now -= 5000
+	_ = b.ct.SetZoneTimeouts(nil)
+	b.send(udp(hostB, 7, hostA, 5), odp.CTArg{Zone: 3}, "est|rpl|trk")
+	b.wantDump("17 10.1.1.1:5>10.1.1.2:7 10.1.1.2:7>10.1.1.1:5 z3 m0 t30\n17 10.1.1.1:6>10.1.1.2:7 10.1.1.2:7>10.1.1.1:6 z0 m0 t53\n")
 }
 
 func establish(b *bench, nat *odp.NATArg) packet.Index {

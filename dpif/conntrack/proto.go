@@ -1,11 +1,6 @@
 package conntrack
 
-import (
-	"strconv"
-
-	"sluice/dpif"
-	"sluice/dpif/odp"
-)
+import "sluice/dpif"
 
 // timeoutClass is how long a connection lasts without packets.
 type timeoutClass uint8
@@ -59,45 +54,31 @@ var classNames = map[string]timeoutClass{
 	"icmp_reply":      icmpReply,
 }
 
-// SetTimeoutPolicy sets a timeout policy: connections whose ct() action names it by
-// its number get its timeouts, seconds by the names of CT_Timeout_Policy; the
-// others are the defaults.  nil removes the policy.
-func (t *Tracker) SetTimeoutPolicy(id uint32, seconds map[string]uint32) {
-	t.policyMu.Lock()
-	defer t.policyMu.Unlock()
-	all := map[uint32]*timeouts{}
-	if p := t.policies.Load(); p != nil {
-		for k, v := range *p {
-			all[k] = v
-		}
-	}
-	delete(all, id)
-	if seconds != nil {
+// SetZoneTimeouts implements dpif.CTConfig.
+func (t *Tracker) SetZoneTimeouts(zones map[uint16]map[string]uint32) error {
+	all := make(map[uint16]*timeouts, len(zones))
+	for zone, seconds := range zones {
 		p := defaultTimeouts
 		for name, v := range seconds {
 			if c, ok := classNames[name]; ok {
 				p[c] = int64(v) * 1000
 			}
 		}
-		all[id] = &p
+		all[zone] = &p
 	}
 	t.policies.Store(&all)
+	return nil
 }
 
-// duration is how long a connection of a class lasts.
-func (t *Tracker) duration(arg *odp.CTArg, class timeoutClass) int64 {
-	all := t.policies.Load()
-	id := uint32(0)
-	if arg.Timeout != "" {
-		n, _ := strconv.ParseUint(arg.Timeout, 10, 32)
-		id = uint32(n)
-	}
-	if all != nil {
-		if p := (*all)[id]; p != nil {
-			return p[class]
+// expiry is how long a connection of a zone and class lasts, and the list in which
+// it waits.
+func (t *Tracker) expiry(zone uint16, class timeoutClass) (ms int64, list uint8) {
+	if all := t.policies.Load(); all != nil {
+		if p := (*all)[zone]; p != nil {
+			return p[class], uint8(listMixed)
 		}
 	}
-	return defaultTimeouts[class]
+	return defaultTimeouts[class], uint8(class)
 }
 
 // States of protocols without a state machine of their own.
@@ -168,7 +149,8 @@ func (t *Tracker) follow(l *lookup, f hit) verdict {
 		}
 	}
 	if class != noClass {
-		f.sh.expireAt(f.i, s, class, l.now+t.duration(l.arg, class))
+		ms, list := t.expiry(s.key.zone, class)
+		f.sh.expireAt(f.i, s, list, l.now+ms)
 	}
 	return v
 }

@@ -7,6 +7,14 @@ import (
 	"sluice/netdev/packet"
 )
 
+// Expiry lists: one for each timeoutClass, in which connections with the default
+// timeouts are in the order of their expiration; and one, without order, of those
+// whose zones have timeouts of their own.
+const (
+	listMixed = int(numClasses)
+	numLists  = listMixed + 1
+)
+
 // Sizes of the table.
 const (
 	shardBits  = 8
@@ -45,9 +53,9 @@ type slot struct {
 	chain    uint32 // next slot in the bucket; next free slot
 	gen      uint32
 	kind     uint8
-	class    timeoutClass // expiry list
-	nat      uint8        // nat* bits
-	state    uint8        // of protocols other than TCP
+	list     uint8 // expiry list
+	nat      uint8 // nat* bits
+	state    uint8 // of protocols other than TCP
 	helper   helper
 	related  bool // opened on behalf of connection parent
 	skewDir  bool // direction of skew: true in the reply direction
@@ -78,7 +86,7 @@ type shard struct {
 	chunks  []*[chunkSlots]slot
 	free    uint32
 	used    int
-	lists   [numClasses]struct{ head, tail uint32 }
+	lists   [numLists]struct{ head, tail uint32 }
 	_       [32]byte
 }
 
@@ -162,19 +170,19 @@ func (sh *shard) search(k *key, h uint64, now int64) (i uint32, s *slot) {
 	return 0, nil
 }
 
-// expireAt sets when connection i expires and to which class it belongs.
-func (sh *shard) expireAt(i uint32, s *slot, class timeoutClass, at int64) {
+// expireAt sets when connection i expires and in which list it waits for that.
+func (sh *shard) expireAt(i uint32, s *slot, list uint8, at int64) {
 	s.expires = at
-	if class == s.class && at-s.queued < queueSlackMs && at >= s.queued {
+	if list == s.list && at-s.queued < queueSlackMs && at >= s.queued {
 		return
 	}
 	sh.dequeue(i, s)
-	s.class = class
+	s.list = list
 	sh.enqueue(i, s)
 }
 
 func (sh *shard) enqueue(i uint32, s *slot) {
-	l := &sh.lists[s.class]
+	l := &sh.lists[s.list]
 	s.queued, s.prev, s.next = s.expires, l.tail, 0
 	if l.tail != 0 {
 		sh.at(l.tail).next = i
@@ -185,7 +193,7 @@ func (sh *shard) enqueue(i uint32, s *slot) {
 }
 
 func (sh *shard) dequeue(i uint32, s *slot) {
-	l := &sh.lists[s.class]
+	l := &sh.lists[s.list]
 	if s.prev != 0 {
 		sh.at(s.prev).next = s.next
 	} else if l.head == i {
@@ -324,23 +332,17 @@ func (t *Tracker) sweep(sh *shard, now int64, budget int) int {
 		var aliases [32]ref
 		n := 0
 		sh.mu.Lock()
-		for c := range sh.lists {
-			for n < len(aliases) {
-				i := sh.lists[c].head
-				if i == 0 {
-					break
-				}
+		for list := range sh.lists {
+			for i := sh.lists[list].head; i != 0 && n < len(aliases); {
 				s := sh.at(i)
-				if s.queued+queueSlackMs > now && s.expires > now {
-					break
+				next := s.next
+				if now >= s.expires {
+					aliases[n] = t.remove(sh, i, s)
+					n++
+				} else if list != listMixed && now < s.queued+queueSlackMs {
+					break // those behind are younger
 				}
-				if s.expires > now { // refreshed since
-					sh.dequeue(i, s)
-					sh.enqueue(i, s)
-					break
-				}
-				aliases[n] = t.remove(sh, i, s)
-				n++
+				i = next
 			}
 		}
 		sh.mu.Unlock()

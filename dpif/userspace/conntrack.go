@@ -76,6 +76,11 @@ func (d *Dpif) DelLimits(zones []uint16) error {
 	return ctSet(d, func(c Conntrack) error { return c.DelLimits(zones) })
 }
 
+// SetZoneTimeouts implements dpif.CTConfig.
+func (d *Dpif) SetZoneTimeouts(zones map[uint16]map[string]uint32) error {
+	return ctSet(d, func(c Conntrack) error { return c.SetZoneTimeouts(zones) })
+}
+
 // SetFragEnabled implements dpif.CTConfig.
 func (d *Dpif) SetFragEnabled(v6, on bool) error {
 	return ctSet(d, func(c Conntrack) error { return c.SetFragEnabled(v6, on) })

@@ -37,6 +37,7 @@ func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
 		}
 	}
 	b.configureDatapaths(root)
+	b.configureConntrack(root)
 	for _, br := range b.sorted() {
 		b.addPorts(br, now)
 	}
