@@ -31,20 +31,19 @@ type SwitchConfig struct {
 	// tool has put the flow tables back.
 	FlowRestoreWait bool
 
-	MACAgingSec    int // 0: 300
-	MACTableSize   int // 0: 8192
-	ForwardBPDU    bool
-	FloodVLANs     []uint16 // VLANs without learning
-	Mcast          *McastConfig
-	STP            *STPConfig
-	RSTP           *RSTPConfig
-	Mirrors        []MirrorConfig
-	QueueDSCP      map[uint32]map[uint32]uint8 // by port and queue: the DSCP of packets
-	NetFlow        *NetFlowConfig
-	SFlow          *SFlowConfig
-	BundleIdleSec  int // OpenFlow bundles: 0 means 10
-	Bundles        []BundleConfig
-	MgmtSocketDirs []string // nil: the run directory that New was given
+	MACAgingSec   int // 0: 300
+	MACTableSize  int // 0: 8192
+	ForwardBPDU   bool
+	FloodVLANs    []uint16 // VLANs without learning
+	Mcast         *McastConfig
+	STP           *STPConfig
+	RSTP          *RSTPConfig
+	Mirrors       []MirrorConfig
+	QueueDSCP     map[uint32]map[uint32]uint8 // by port and queue: the DSCP of packets
+	NetFlow       *NetFlowConfig
+	SFlow         *SFlowConfig
+	BundleIdleSec int // OpenFlow bundles: 0 means 10
+	Bundles       []BundleConfig
 }
 
 // FailMode says what a bridge does without a controller.
@@ -131,20 +130,16 @@ type MemberConfig struct {
 
 // BondConfig is how a bond spreads packets.
 type BondConfig struct {
-	Mode                string // "active-backup", "balance-slb", "balance-tcp"
-	UpDelayMs           int
-	DownDelayMs         int
-	RebalanceMs         int
-	Basis               uint32
-	FallbackAB          bool
-	Primary             string
-	ActiveMAC           flow.MAC
-	UseLBOutput         bool
-	AllMembersActive    bool
-	MIIMonitorMs        int // 0: carrier events
-	DetectByMII         bool
-	LACPFallback        bool
-	RebalanceConfigured bool
+	Mode         string // "active-backup", "balance-slb", "balance-tcp"
+	UpDelayMs    int
+	DownDelayMs  int
+	RebalanceMs  int
+	Basis        uint32
+	FallbackAB   bool
+	Primary      string
+	ActiveMAC    flow.MAC
+	UseLBOutput  bool
+	MIIMonitorMs int // 0: carrier events
 }
 
 // LACPConfig is LACP on a bundle.
@@ -207,24 +202,22 @@ type STPPortConfig struct {
 
 // RSTPConfig is rapid spanning tree on a bridge.
 type RSTPConfig struct {
-	Address            uint64
-	Priority           uint16
-	AgeingTime         uint32
-	ForceProtocol      int
-	ForwardDelaySec    uint16
-	MaxAgeSec          uint16
-	TransmitHoldCount  int
-	Ports              map[uint32]map[string]string
-	HasForwardDelaySec bool
+	Address           uint64
+	Priority          uint16
+	AgeingTime        uint32
+	ForceProtocol     int
+	ForwardDelaySec   uint16
+	MaxAgeSec         uint16
+	TransmitHoldCount int
+	Ports             map[uint32]map[string]string
 }
 
 // NetFlowConfig is a NetFlow row.
 type NetFlowConfig struct {
-	Targets               []string
-	EngineType, EngineID  uint8
-	ActiveTimeoutSec      int
-	AddIDToInterface      bool
-	HasEngineType, HasEng bool
+	Targets              []string
+	EngineType, EngineID uint8
+	ActiveTimeoutSec     int
+	AddIDToInterface     bool
 }
 
 // SFlowConfig is an sFlow row.
