@@ -111,8 +111,12 @@ func (sw *Switch) WantsPacketInOnMiss() bool { return sw.conns.WantsPacketInOnMi
 
 // Apply makes the bridge what cfg says.
 func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
-	sw.cfg = cfg
 	sw.conns.SetNow(now)
+	if cfg.DatapathID != sw.cfg.DatapathID {
+		// OpenFlow has no message to tell controllers; they ask when they connect.
+		sw.conns.Reconnect()
+	}
+	sw.cfg = cfg
 	sw.conns.BundleIdleSec = cfg.BundleIdleSec
 	for id := range uint8(table.NVisibleTables) {
 		sw.applyTable(id)

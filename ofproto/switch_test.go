@@ -529,3 +529,18 @@ func TestFlowRemovedCountsAll(t *testing.T) {
 		t.Errorf("flow_removed: %q", text)
 	}
 }
+
+func TestNewDatapathIDReconnects(t *testing.T) {
+	b := newBench(t, SwitchConfig{DatapathID: 1, FailMode: FailSecure})
+	p := b.connect(ofp.OF13)
+	cfg := *b.sw.Config()
+	if b.sw.Apply(cfg, b.now); p.ask() != "" {
+		t.Fatal("something was said")
+	}
+	cfg.DatapathID = 2
+	b.sw.Apply(cfg, b.now)
+	b.sw.Run(b.now)
+	if _, err := p.c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection stays: %v", err)
+	}
+}
