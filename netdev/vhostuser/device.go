@@ -18,7 +18,6 @@ package vhostuser
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,8 +27,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/coverage"
-	"sluice/internal/errno"
-	"sluice/internal/fatal"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 	"sluice/netdev"
@@ -42,7 +39,10 @@ var (
 	cViolation = coverage.New("vhost_protocol_violation")
 )
 
-var errStopped = errors.New("device is closed")
+var (
+	errStopped = errors.New("device is closed")
+	errMoved   = errors.New("vhost-server-path changed")
+)
 
 // sockDir is where listening sockets are made.
 var sockDir atomic.Pointer[string]
@@ -209,7 +209,7 @@ func (d *Device) start() {
 	defer d.mu.Unlock()
 	if !d.started {
 		d.started = true
-		go d.loop(d.path)
+		go d.loop()
 	}
 }
 
@@ -252,17 +252,16 @@ func number(text string, def, least, most int64) (int64, bool) {
 	return n, true
 }
 
-// setPath begins to connect to a path.
+// setPath begins to connect to a path; a front end at another one is left.
 func (d *Device) setPath(path string) error {
 	d.mu.Lock()
-	started, old := d.started, d.path
-	if !started {
-		d.path = path
-	}
+	moved := d.started && path != d.path
+	d.path = path
 	d.mu.Unlock()
 	switch {
-	case started && path != old:
-		return netdev.NewConfigError("%s: vhost-server-path cannot change while the port exists", d.Name())
+	case moved:
+		d.fault.Store(&errMoved)
+		d.faulty.Set()
 	case path != "":
 		d.start()
 	}
@@ -296,129 +295,6 @@ func (d *Device) Close(bool) error {
 	return nil
 }
 
-// waitFor waits for a descriptor; false means that the device is closed, a polling
-// thread met a violation, or ms passed (-1: no limit).
-func (d *Device) waitFor(fd int, events int16, ms int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(d.quit.Fd()), Events: unix.POLLIN}, {Fd: int32(d.faulty.Fd()), Events: unix.POLLIN}}
-	if fd < 0 {
-		fds = fds[1:2]
-	}
-	for {
-		n, err := unix.Poll(fds, ms)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			return false
-		}
-		for _, f := range fds[len(fds)-min(len(fds), 2):] {
-			if (fd < 0 || f.Fd != int32(fd)) && f.Revents != 0 {
-				return false
-			}
-		}
-		return true
-	}
-}
-
-// retryMs is how long a client waits before it tries to connect again.
-const retryMs = 500
-
-// loop makes connections, one at a time, until the device is closed.
-func (d *Device) loop(path string) {
-	defer close(d.ended)
-	if !d.client {
-		defer func() {
-			unix.Close(d.listener)
-			fatal.Forget(path)
-			os.Remove(path)
-		}()
-	}
-	for !d.stopped() {
-		fd, err := d.connect(path)
-		if err == nil {
-			d.faulty.Reset()
-			d.session(fd)
-		} else if err != errStopped {
-			d.note(errno.Text(err))
-		}
-		// A front end that errs or goes at once must not keep the switch busy.
-		d.waitFor(-1, 0, d.retryMs)
-	}
-}
-
-func (d *Device) stopped() bool {
-	fds := []unix.PollFd{{Fd: int32(d.quit.Fd()), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds, 0)
-	return n > 0
-}
-
-func (d *Device) note(s string) { d.lastError.Store(&s) }
-
-func listen(path string) (int, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, err
-	}
-	st, err := os.Lstat(path)
-	if err == nil && st.Mode()&os.ModeSocket != 0 && unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == unix.ECONNREFUSED {
-		os.Remove(path) // left by an earlier process
-	}
-	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
-		fatal.Add(path)
-		err = unix.Listen(fd, 1)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// connect waits for a front end, or tries to reach it.
-func (d *Device) connect(path string) (int, error) {
-	if !d.client {
-		if !d.waitFor(d.listener, unix.POLLIN, -1) {
-			d.faulty.Reset()
-			return -1, errStopped
-		}
-		fd, _, err := unix.Accept4(d.listener, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-		return fd, err
-	}
-	// Not blocking: a listener whose queue is full must not hold up Close.
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, err
-	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// session serves one connection to its end.
-func (d *Device) session(fd int) {
-	s := &session{d: d, fd: fd}
-	d.connected.Store(true)
-	d.notify()
-	log.InfoRL(rlSession, "%s: front end connected", d.Name())
-	err := s.serve()
-	if d.faulty.Reset() {
-		err = *d.fault.Load()
-	}
-	d.connected.Store(false)
-	s.end()
-	if errors.Is(err, errProtocol) {
-		cViolation.Inc()
-		d.violations.Add(1)
-		d.note(err.Error())
-		d.notify()
-		log.WarnRL(rl, "%s: connection to the front end is cut: %v", d.Name(), err)
-		return
-	}
-	log.InfoRL(rlSession, "%s: front end disconnected (%v)", d.Name(), err)
-}
-
 // violated is called by a polling thread that met a violation: its ring, which is
 // locked, stands still and the session ends.
 func (d *Device) violated(r *ring, err error) {
@@ -429,9 +305,6 @@ func (d *Device) violated(r *ring, err error) {
 
 // Status implements netdev.Device, with the keys of the DPDK ports.
 func (d *Device) Status() map[string]string {
-	d.mu.Lock()
-	path := d.path
-	d.mu.Unlock()
 	out := map[string]string{"mode": "server", "status": "disconnected"}
 	if d.client {
 		out["mode"] = "client"
@@ -443,7 +316,7 @@ func (d *Device) Status() map[string]string {
 		return out
 	}
 	out["status"] = "connected"
-	out["socket"] = path
+	out["socket"] = d.socket()
 	f := d.features.Load()
 	out["features"] = fmt.Sprintf("0x%016x", f)
 	if mtu := d.guestMTU.Load(); mtu != 0 && f&featMTU != 0 {

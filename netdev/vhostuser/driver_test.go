@@ -242,8 +242,14 @@ func (f *front) accept() {
 		unix.Close(f.sock)
 	}
 	fds := []unix.PollFd{{Fd: int32(f.listener), Events: unix.POLLIN}}
-	if n, err := unix.Poll(fds, limitMs); n != 1 {
-		f.t.Fatalf("the switch does not connect (%v)", err)
+	for {
+		n, err := unix.Poll(fds, limitMs)
+		if n == 1 {
+			break
+		}
+		if err != unix.EINTR {
+			f.t.Fatalf("the switch does not connect (%v)", err)
+		}
 	}
 	fd, _, err := unix.Accept4(f.listener, unix.SOCK_CLOEXEC)
 	if err != nil {
