@@ -317,9 +317,15 @@ func (s *Switch) Veth(h *Host, port, ifname, cidr string) {
 	h.Run("ip", "link", "set", ifname, "up")
 }
 
-// Ping sends n echo requests and fails unless all are answered.
+// Ping sends n echo requests and fails unless all are answered.  They begin when the
+// first answer has come: a link that was attached just now may lose what is in its
+// queues at that moment.
 func (h *Host) Ping(addr string, n int) {
 	h.t.Helper()
+	Eventually(h.t, 10*time.Second, h.Name+" reaches "+addr, func() bool {
+		_, err := h.Try("ping", "-q", "-n", "-W", "1", "-c", "1", addr)
+		return err == nil
+	})
 	out := h.Run("ping", "-q", "-n", "-i", "0.05", "-W", "2", "-c", strconv.Itoa(n), addr)
 	if !strings.Contains(out, " 0% packet loss") {
 		h.t.Fatalf("ping %s from %s:\n%s", addr, h.Name, out)
