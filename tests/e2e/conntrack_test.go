@@ -43,6 +43,7 @@ func TestConntrackFirewall(t *testing.T) {
 	testkit.Need(t, "ping", "iperf3")
 	s, h := ctSwitch(t, firewall)
 	h[0].Ping("10.9.0.2", 3)
+	h[0].Run("ping", "-c", "2", "-i", "0.1", "-W", "2", "-s", "5000", "10.9.0.2") // in fragments
 	requireTCP(t, h[0], h[1], "10.9.0.2")
 	if out, err := h[1].Try("ping", "-c", "1", "-W", "1", "10.9.0.1"); err == nil {
 		t.Errorf("a connection from outside passed:\n%s", out)
@@ -52,6 +53,10 @@ func TestConntrackFirewall(t *testing.T) {
 		if !strings.Contains(dump, want) {
 			t.Errorf("no %s in\n%s", want, dump)
 		}
+	}
+	// Four a message, both ways, and once more for the commit.
+	if status := s.Appctl("dpctl/ipf-get-status"); !strings.Contains(status, "v4 frags completed: 20\n") {
+		t.Errorf("fragments:\n%s", status)
 	}
 	s.Appctl("dpctl/flush-conntrack")
 	if dump := s.Appctl("dpctl/dump-conntrack"); dump != "" {
