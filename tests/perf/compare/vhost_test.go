@@ -101,6 +101,7 @@ func startDPDK(t *testing.T, daemon string) *testkit.Switch {
 			t.Fatal(err)
 		}
 	}
+	t.Cleanup(func() { os.RemoveAll(filepath.Join("/var/run/dpdk", filepath.Base(s.Dir))) })
 	s.StartServer()
 	s.Vsctl("--no-wait", "set", "open", ".", "other_config:dpdk-init=true", "other_config:dpdk-lcore-mask=1",
 		`other_config:dpdk-extra="--no-huge --legacy-mem -m 3000 --no-pci --file-prefix=`+filepath.Base(s.Dir)+`"`)
