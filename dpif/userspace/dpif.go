@@ -160,6 +160,9 @@ func (d *Dpif) Close(bool) error {
 	clear(d.ports)
 	d.reconfigure()
 	d.loop.flows.flush()
+	if d.conntrack != nil {
+		d.conntrack.Run(d.loop.c, 1<<62) // gives back the fragments that it holds
+	}
 	d.loop.close()
 	return nil
 }
