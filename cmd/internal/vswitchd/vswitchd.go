@@ -107,6 +107,7 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		DB: db, RunDir: d.Dirs.Run, Program: d.Name, TLS: d.TLS,
 		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
 		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
+		NextHop: s.nextHop,
 	})
 	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Routes: s.routes, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
 	d.OnMemory(s.memory)
@@ -198,6 +199,14 @@ func (s *Switch) deviceType(datapath, typ string) string {
 		return "dummy-internal"
 	}
 	return "tap"
+}
+
+// nextHop finds the next hop from a datapath's local ports; test devices have none.
+func (s *Switch) nextHop(datapath string, remote netip.Addr) (netdev.MAC, bool) {
+	if slices.Contains(s.dummies, datapath) {
+		return netdev.MAC{}, false
+	}
+	return rtnl.NextHop(remote)
 }
 
 // Run does one turn.  Commands are the daemon's and come after it.

@@ -16,6 +16,7 @@ package bridge
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -65,6 +66,9 @@ type Env struct {
 	TLS *stream.TLS
 	// Unconfined lets controllers' sockets be anywhere in the file system.
 	Unconfined bool
+	// NextHop returns the MAC address of the next hop from a datapath's local ports
+	// to an IPv4 address; nil: it is never known.
+	NextHop func(datapathType string, remote netip.Addr) (netdev.MAC, bool)
 }
 
 // Bridges is all bridges of the process.

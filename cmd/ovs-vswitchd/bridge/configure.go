@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"sluice/netdev/vhostuser"
 	"sluice/ofproto"
 	"sluice/ofproto/ofp"
+	"sluice/ovsdb/stream"
 	"sluice/schema/vswitch"
 )
 
@@ -176,6 +178,7 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 		SerialDesc:      oc["dp-sn"],
 		DisableInBand:   mapBool(oc, "disable-in-band", false),
 		InBandQueue:     mapInt(oc, "in-band-queue", -1),
+		InBandManagers:  b.inBandManagers(root),
 		FlowRestoreWait: b.restoring,
 		MACAgingSec:     mapInt(oc, "mac-aging-time", 0),
 		MACTableSize:    mapInt(oc, "mac-table-size", 0),
@@ -265,6 +268,40 @@ func (b *Bridges) controllers(br *bridge, oc map[string]string) []ofproto.Contro
 	}
 	return out
 }
+
+// inBandManagers is the targets of the database managers that must stay reachable
+// through the bridges.
+func (b *Bridges) inBandManagers(root *vswitch.OpenVSwitch) []string {
+	if root == nil {
+		return nil
+	}
+	var out []string
+	for _, r := range refs(root.ManagerOptions, b.env.DB.Manager) {
+		if val(r.ConnectionMode) != "out-of-band" {
+			if t, ok := managerTarget(r.Target); ok {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// managerTarget returns an active target with its port, if it leads to another host.
+func managerTarget(target string) (string, bool) {
+	kind, rest, _ := strings.Cut(target, ":")
+	if kind != "tcp" && kind != "ssl" {
+		return "", false
+	}
+	host, _, _ := strings.Cut(rest, ":")
+	a, err := netip.ParseAddr(host)
+	if err != nil || a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		return "", false
+	}
+	return stream.WithDefaultPort(target, managerPort), true
+}
+
+// managerPort is the OVSDB port of TCP and TLS.
+const managerPort = 6640
 
 func (b *Bridges) permitted(br *bridge, target string) bool {
 	switch {

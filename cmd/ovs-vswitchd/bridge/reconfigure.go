@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"sluice/dpif"
+	"sluice/dpif/flow"
 	"sluice/internal/errno"
 	"sluice/netdev"
 	"sluice/netdev/vport"
@@ -92,7 +94,7 @@ func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
 	br := &bridge{name: name, typ: typ, row: row, ref: ref, ports: map[string]*port{}, defaultEA: b.defaultEA()}
 	br.ea = br.defaultEA
 	cfg := b.switchConfig(br, nil)
-	sw, err := ofproto.New(ref.backer, cfg, ofproto.Env{RunDir: b.env.RunDir, TLS: b.env.TLS}, now)
+	sw, err := ofproto.New(ref.backer, cfg, b.switchEnv(ref.typ), now)
 	if err != nil {
 		log.Err("failed to create bridge %s: %s", name, errno.Text(err))
 		b.release(ref)
@@ -100,6 +102,18 @@ func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
 	}
 	br.sw = sw
 	b.bridges[name] = br
+}
+
+// switchEnv is what the bridges of a type of datapath get.
+func (b *Bridges) switchEnv(typ string) ofproto.Env {
+	env := ofproto.Env{RunDir: b.env.RunDir, TLS: b.env.TLS}
+	if b.env.NextHop != nil {
+		env.NextHop = func(a netip.Addr) (flow.MAC, bool) {
+			mac, ok := b.env.NextHop(typ, a)
+			return flow.MAC(mac), ok
+		}
+	}
+	return env
 }
 
 // normalType is the type of datapath that serves a datapath_type.
@@ -345,6 +359,14 @@ func (b *Bridges) addIface(br *bridge, portName string, w wantedPort, row *vswit
 	if row != nil {
 		i.name, i.typ = row.Name, b.ifaceType(br, row)
 	}
+	if vport.IsReservedName(i.name, b.env.DatapathTypes) {
+		// As in stock, the log says so and the row has no error.
+		log.Warn("could not create interface %s, name is reserved", i.name)
+		if row != nil {
+			b.ifaceError(row, "")
+		}
+		return
+	}
 	if msg := b.open(br, i, now); msg != "" {
 		b.missing = true
 		if row != nil {
@@ -363,10 +385,6 @@ func (b *Bridges) addIface(br *bridge, portName string, w wantedPort, row *vswit
 
 // open opens and adds a device; it returns the text for the error column.
 func (b *Bridges) open(br *bridge, i *iface, now int64) string {
-	if vport.IsReservedName(i.name, b.env.DatapathTypes) {
-		log.Warn("could not create interface %s, name is reserved", i.name)
-		return "could not create interface " + i.name + ", name is reserved"
-	}
 	dev, err := netdev.Open(i.name, b.env.DeviceType(br.ref.typ, i.typ))
 	if err != nil {
 		return warn("could not open network device %s (%s)", i.name, err)
@@ -450,11 +468,15 @@ func (b *Bridges) closeIface(br *bridge, i *iface, keep bool, now int64, say boo
 	}
 }
 
-// ifaceError shows an error of an interface that is not in the switch.
+// ifaceError shows an error of an interface that is not in the switch; "" shows that
+// it is not there, without one.
 func (b *Bridges) ifaceError(row *vswitch.Interface, msg string) {
 	t := b.writes
 	row.SetOfport(t, ptr(int64(-1)))
-	row.SetError(t, &msg)
+	row.SetError(t, nil)
+	if msg != "" {
+		row.SetError(t, &msg)
+	}
 	row.SetAdminState(t, nil)
 	row.SetDuplex(t, nil)
 	row.SetIfindex(t, nil)
