@@ -22,9 +22,9 @@ type SwitchConfig struct {
 	Controllers []ControllerConfig
 	Snoops      []string // punix: targets that show the primary controllers' traffic
 
-	DisableInBand  bool // other_config:disable-in-band
-	InBandQueue    int  // -1: none
-	InBandManagers []string
+	DisableInBand  bool     // other_config:disable-in-band
+	InBandQueue    int      // -1: none
+	InBandManagers []string // targets with ports ("tcp:IP:PORT")
 
 	FlowTables map[uint8]TableConfig
 	// FlowRestoreWait keeps the datapath from forwarding by flows until an outside

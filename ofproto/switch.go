@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"net/netip"
 	"sync"
 
 	"sluice/dpif"
@@ -63,6 +64,9 @@ type Env struct {
 	RunDir string // of management sockets
 	// TLS is what ssl: and pssl: controllers use; nil: they are refused.
 	TLS *stream.TLS
+	// NextHop returns the MAC address of the next hop to a peer of in-band control,
+	// if it is known; nil: it never is.
+	NextHop func(netip.Addr) (flow.MAC, bool)
 }
 
 // New makes a bridge on a datapath.
@@ -77,7 +81,7 @@ func New(dp Datapath, cfg SwitchConfig, env Env, now int64) (*Switch, error) {
 	sw.conns.Handle = sw.handle
 	sw.conns.Flush = sw.flush
 	sw.conns.Tun = sw.TunTable
-	sw.conns.InBand.Local = sw.localMAC
+	sw.conns.InBand.Local, sw.conns.InBand.NextHop = sw.localMAC, env.NextHop
 	sw.Tables.OnEvent = sw.wake
 	if err := dp.SwitchAdd(sw); err != nil {
 		return nil, err

@@ -122,3 +122,32 @@ func Neighs() ([]Neigh, error) {
 	}
 	return neighs, nil
 }
+
+// NextHop returns the Ethernet address of the neighbour to which the host hands
+// packets for an IPv4 address: the remote itself or a gateway.  It is false without a
+// route, for the host's own addresses, and until ARP has found the neighbour.
+func NextHop(remote netip.Addr) (netdev.MAC, bool) {
+	if !remote.Is4() {
+		return netdev.MAC{}, false
+	}
+	routes, err := netlink.RouteGet(remote.AsSlice())
+	if err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_UNICAST {
+		return netdev.MAC{}, false
+	}
+	if gw, ok := addr(routes[0].Gw); ok {
+		remote = gw
+	}
+	neighs, err := netlink.NeighList(routes[0].LinkIndex, netlink.FAMILY_V4)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return netdev.MAC{}, false
+	}
+	const unresolved = unix.NUD_INCOMPLETE | unix.NUD_FAILED | unix.NUD_NOARP
+	for i := range neighs {
+		n := &neighs[i]
+		if ip, _ := addr(n.IP); ip == remote && n.State&unresolved == 0 && len(n.HardwareAddr) == 6 {
+			mac := netdev.MAC(n.HardwareAddr)
+			return mac, mac != netdev.MAC{}
+		}
+	}
+	return netdev.MAC{}, false
+}

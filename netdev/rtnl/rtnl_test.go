@@ -184,6 +184,33 @@ func TestRoutesAndAddrs(t *testing.T) {
 	}
 }
 
+func TestNextHop(t *testing.T) {
+	nstest.Veth(t, "rt0", nil, "rt1")
+	nstest.Run(t, "ip", "addr", "add", "10.9.0.1/24", "dev", "rt0")
+	nstest.Run(t, "ip", "route", "add", "default", "via", "10.9.0.2")
+	nstest.Run(t, "ip", "neigh", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:01", "dev", "rt0")
+	nstest.Run(t, "ip", "neigh", "add", "10.9.0.3", "lladdr", "02:00:00:00:00:02", "dev", "rt0")
+	for _, c := range []struct {
+		remote string
+		mac    netdev.MAC
+		ok     bool
+	}{
+		{"10.9.0.3", netdev.MAC{2, 0, 0, 0, 0, 2}, true},
+		{"192.0.2.1", netdev.MAC{2, 0, 0, 0, 0, 1}, true},
+		{"10.9.0.4", netdev.MAC{}, false}, // no neighbour
+		{"10.9.0.1", netdev.MAC{}, false}, // the host itself
+		{"fe80::1", netdev.MAC{}, false},
+	} {
+		if mac, ok := NextHop(netip.MustParseAddr(c.remote)); mac != c.mac || ok != c.ok {
+			t.Errorf("%s: next hop %x, %v", c.remote, mac, ok)
+		}
+	}
+	nstest.Run(t, "ip", "route", "del", "default")
+	if mac, ok := NextHop(netip.MustParseAddr("192.0.2.1")); ok {
+		t.Errorf("next hop %x without a route", mac)
+	}
+}
+
 func TestLostEvents(t *testing.T) {
 	nstest.Veth(t, "rt0", nil, "rt1")
 	d := newDevice(t, "rt0")

@@ -12,8 +12,8 @@ import (
 
 // In-band control: hidden flows let the traffic between the switch and its
 // controllers pass, whatever the controllers' own flows do.  Their priorities are
-// beyond those of OpenFlow.  The MAC address of the next hop is known only where the
-// owner of the Manager can find it out.
+// beyond those of OpenFlow.  The owner of the Manager finds out the MAC address of the
+// next hop; what it said is kept for a while, since it costs system calls.
 
 // inBandPriority is that of the first kind of in-band flow; the others follow.
 const inBandPriority = 180000
@@ -36,7 +36,7 @@ type InBand struct {
 	// Local returns the MAC address of the bridge's own port.
 	Local func() (flow.MAC, bool)
 	// NextHop returns the MAC address of the next hop on the way to an IPv4 address;
-	// nil: not known for any.
+	// nil: not known for any.  It is asked at most once a second for each address.
 	NextHop func(netip.Addr) (flow.MAC, bool)
 	// Managers are further peers that must be reachable ("tcp:IP:PORT").
 	Managers []string
@@ -52,9 +52,21 @@ type inBandRule struct {
 type inBand struct {
 	rules []inBandRule // in the table
 	next  int64        // ms when addresses are looked at again
+	hops  map[netip.Addr]nextHop
 }
 
-const inBandRefreshMs = 1000
+// nextHop is what is known of the way to a remote.
+type nextHop struct {
+	mac   flow.MAC
+	known bool
+	until int64 // ms when it is looked up again
+}
+
+const (
+	inBandRefreshMs = 1000
+	// A next hop that is known seldom changes.
+	knownHopRefreshMs = 10000
+)
 
 // inBandRemotes returns the IPv4 peers, in a fixed order.
 func (m *Manager) inBandRemotes() []netip.AddrPort {
@@ -130,6 +142,34 @@ func hasRule(l []inBandRule, r *inBandRule) bool {
 	return false
 }
 
+// nextHops returns the MAC addresses of the next hops to the remotes, in their order.
+func (m *Manager) nextHops(remotes []netip.AddrPort) []flow.MAC {
+	if m.InBand.NextHop == nil {
+		return nil
+	}
+	var macs []flow.MAC
+	hops := make(map[netip.Addr]nextHop, len(remotes))
+	for _, r := range remotes {
+		a := r.Addr()
+		if _, done := hops[a]; done {
+			continue
+		}
+		h, have := m.inBand.hops[a]
+		if !have || m.now >= h.until {
+			h.until = m.now + inBandRefreshMs
+			if h.mac, h.known = m.InBand.NextHop(a); h.known {
+				h.until = m.now + knownHopRefreshMs
+			}
+		}
+		hops[a] = h
+		if h.known {
+			macs = append(macs, h.mac)
+		}
+	}
+	m.inBand.hops = hops
+	return macs
+}
+
 const (
 	arpRequest = 1
 	arpReply   = 2
@@ -170,13 +210,9 @@ func (m *Manager) inBandRules() []inBandRule {
 		toARP(ibToLocalARP, mac)
 		fromARP(ibFromLocalARP, mac)
 	}
-	if m.InBand.NextHop != nil {
-		for _, r := range remotes {
-			if mac, ok := m.InBand.NextHop(r.Addr()); ok {
-				toARP(ibToNextHopARP, mac)
-				fromARP(ibFromNextHopARP, mac)
-			}
-		}
+	for _, mac := range m.nextHops(remotes) {
+		toARP(ibToNextHopARP, mac)
+		fromARP(ibFromNextHopARP, mac)
 	}
 	for _, r := range remotes {
 		b := r.Addr().As4()
