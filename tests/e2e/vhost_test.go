@@ -51,7 +51,7 @@ func startPMD(t *testing.T, s *testkit.Switch, mode, path, dev string, args ...s
 	}
 	all := []string{"-o0", "dpdk-testpmd", "-l", "0-1", "--no-huge", "-m", "200", "--no-pci", "--file-prefix=" + prefix, "--no-telemetry",
 		"--vdev=net_virtio_user0,path=" + path + dev, "--force-max-simd-bitwidth=512", "--",
-		"-i", "--total-num-mbufs=4096", "--forward-mode=" + mode}
+		"-i", "--total-num-mbufs=4096", "--no-flush-rx", "--forward-mode=" + mode}
 	p.cmd = s.Command("stdbuf", append(all, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	var err error
@@ -70,6 +70,16 @@ func startPMD(t *testing.T, s *testkit.Switch, mode, path, dev string, args ...s
 }
 
 func (p *pmd) say(command string) { fmt.Fprintln(p.in, command) }
+
+// forward starts forwarding and waits until it has begun: what arrives before that is
+// not counted.
+func (p *pmd) forward() {
+	p.t.Helper()
+	p.say("start")
+	testkit.Eventually(p.t, 10*time.Second, "testpmd forwards", func() bool {
+		return strings.Contains(p.text(), "packets/burst=")
+	})
+}
 
 func (p *pmd) kill() {
 	p.cmd.Process.Kill()
@@ -192,8 +202,8 @@ func TestVhostUserFrontEnds(t *testing.T) {
 					t.Errorf("%s rings, want %s", got, c.rings)
 				}
 				before := sent(s, "v1")
-				to.say("start")
-				from.say("start")
+				to.forward()
+				from.forward()
 				flows(t, to, 2000, "packets arrive")
 				from.say("stop")
 				want := 0
