@@ -1,7 +1,6 @@
 package ofproto
 
 import (
-	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
@@ -28,24 +27,7 @@ func (b *Backer) PacketOut(sw *Switch, po *PacketOut, now int64) error {
 func (b *Backer) run(in *xlate.In, from *xlate.Port) error {
 	var out xlate.Out
 	xlate.Translate(in, &out)
-	stats := xlate.Stats{Packets: 1, Bytes: uint64(len(in.Packet)), Used: in.Now, Now: in.Now, TCPFlags: in.TCPFlags}
-	xlate.Apply(out.Effects, &stats, true)
-	// The ids are found for a while after the last reference, which is long enough
-	// for this packet.
-	defer func() {
-		for _, id := range out.Recircs {
-			b.recircs.Unref(id)
-		}
-	}()
-	if len(out.Actions) == 0 {
-		return nil
-	}
-	ex := &dpif.Execute{Packet: in.Packet, Key: in.Flow, Actions: out.Actions}
-	ex.Key.InPort = dpif.PortNone
-	if from != nil {
-		ex.Key.InPort = from.ODP
-	}
-	return b.dp.Execute(ex)
+	return b.sendTranslated(in, &out, from, true)
 }
 
 // Resume implements Datapath.

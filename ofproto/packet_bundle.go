@@ -19,13 +19,16 @@ func (b *Backer) PreparePacketOut(sw *Switch, po *PacketOut, version uint64, now
 	out := &xlate.Out{}
 	xlate.Translate(in, out)
 	from := br.Port(po.Flow.InPort)
-	return func() error { return b.sendTranslated(in, out, from) }, nil
+	return func() error { return b.sendTranslated(in, out, from, false) }, nil
 }
 
-// sendTranslated does the effects of a translation and has the datapath execute it.
-func (b *Backer) sendTranslated(in *xlate.In, out *xlate.Out, from *xlate.Port) error {
+// sendTranslated does the effects of a translation, but for those that its Sink has
+// done already (sunk), and has the datapath execute it.
+func (b *Backer) sendTranslated(in *xlate.In, out *xlate.Out, from *xlate.Port, sunk bool) error {
 	stats := xlate.Stats{Packets: 1, Bytes: uint64(len(in.Packet)), Used: in.Now, Now: in.Now, TCPFlags: in.TCPFlags}
-	xlate.Apply(out.Effects, &stats, false)
+	xlate.Apply(out.Effects, &stats, sunk)
+	// The ids are found for a while after the last reference, which is long enough
+	// for this packet.
 	defer func() {
 		for _, id := range out.Recircs {
 			b.recircs.Unref(id)
