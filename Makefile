@@ -29,7 +29,7 @@ unit: ## Unit tests, and the race detector where threads meet
 	$(GO) test ./...
 	tests/race
 
-fuzz-smoke: ## Each fuzz target for a few seconds
+fuzz-smoke: ## Each fuzz target, some thousand inputs
 	tests/fuzz-smoke
 
 e2e: build ## End-to-end tests in namespaces with stock tools

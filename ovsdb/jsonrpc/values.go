@@ -1,7 +1,7 @@
 package jsonrpc
 
 // Elems splits a valid JSON array into its elements, without copying.
-// Anything else yields nil.
+// What is not an array yields nil; an invalid one, nil or any elements.
 func Elems(raw []byte) [][]byte {
 	raw = trim(raw)
 	if len(raw) < 2 || raw[0] != '[' {
@@ -10,6 +10,9 @@ func Elems(raw []byte) [][]byte {
 	elems := [][]byte{}
 	for rest := trim(raw[1:]); len(rest) > 0 && rest[0] != ']'; {
 		n := valueLen(rest)
+		if n == 0 { // a bracket that closes nothing
+			return nil
+		}
 		elems = append(elems, rest[:n:n])
 		rest = trim(rest[n:])
 		if len(rest) > 0 && rest[0] == ',' {

@@ -35,5 +35,6 @@ func TestElems(t *testing.T) {
 
 func FuzzElems(f *testing.F) {
 	f.Add([]byte(`[1,"a",{}]`))
+	f.Add([]byte(`[1,"a",{]}`))
 	f.Fuzz(func(t *testing.T, in []byte) { Elems(in); Strings(in); Compact(in) })
 }
