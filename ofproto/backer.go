@@ -79,7 +79,7 @@ var _ Datapath = (*Backer)(nil)
 func NewBacker(dp dpif.Dpif) *Backer {
 	b := &Backer{dp: dp, recircs: recirc.NewPool(), bySwitch: map[*Switch]*switchRef{},
 		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, nextBundle: 1, nextPort: 1}
-	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, b.deliver)
+	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, sink{b: b}, b.deliver)
 	b.udpif.OnLimit(b.logTrace)
 	b.logFeatures()
 	return b
@@ -270,6 +270,22 @@ func (b *Backer) deliver(id xlate.BridgeID, p *upcall.PacketIn) {
 	b.mu.Unlock()
 	if sw != nil {
 		sw.SendPacketIn(&PacketIn{PacketIn: p.PacketIn, ControllerID: p.ControllerID, MaxLen: p.MaxLen})
+	}
+}
+
+// sink is what translation of packets asks of a Backer; any thread.
+type sink struct {
+	xlate.DirectSink
+	b *Backer
+}
+
+// Frame implements xlate.Sink.
+func (s sink) Frame(f *xlate.Frame) {
+	s.b.mu.Lock()
+	sw := s.b.byID[f.Bridge]
+	s.b.mu.Unlock()
+	if sw != nil {
+		sw.queueFrame(f)
 	}
 }
 

@@ -105,6 +105,9 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 			ID: r.ports[p], Name: p.Name, OFPort: p.OFPort, ODP: p.DPPort,
 			Config: uint32(p.Desc.Config), MayEnable: p.MayEnable && p.Desc.State&ofp.PortLinkDown == 0,
 		}
+		for _, pr := range r.sw.protocols.active {
+			pr.describe(p, x)
+		}
 		if isPatch(p) {
 			if dev, ok := p.Dev.(interface{ Peer() string }); ok {
 				x.PeerName = dev.Peer()

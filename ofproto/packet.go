@@ -18,7 +18,7 @@ func (b *Backer) PacketOut(sw *Switch, po *PacketOut, now int64) error {
 		return oferr.OFPBRC_EPERM
 	}
 	in := &xlate.In{Snap: snap, Bridge: br, Flow: po.Flow, Packet: po.Packet, TCPFlags: po.Flow.TCPFlags,
-		Actions: po.Actions, HasActions: true, Recirc: b.recircs, Sink: xlate.DirectSink{}, Record: true,
+		Actions: po.Actions, HasActions: true, Recirc: b.recircs, Sink: sink{b: b}, Record: true,
 		PacketOut: true, Now: now}
 	return b.run(in, br.Port(po.Flow.InPort))
 }
@@ -51,7 +51,7 @@ func (b *Backer) Resume(sw *Switch, pin *ofp.PacketIn, now int64) error {
 		st.Actions = action.List{&action.Note{}}
 	}
 	in := &xlate.In{Snap: snap, Bridge: own, Packet: pin.Packet, Frozen: st, Recirc: b.recircs,
-		Sink: xlate.DirectSink{}, Record: true, Now: now}
+		Sink: sink{b: b}, Record: true, Now: now}
 	flow.ExtractFlow(pin.Packet, &md, &in.Flow)
 	in.TCPFlags = in.Flow.TCPFlags
 	from := br.Port(md.InPort)

@@ -23,8 +23,8 @@ type Port struct {
 	DPPort uint32   // set by Datapath.PortAdd
 	Desc   ofp.Port // as OpenFlow describes it, with Config and State
 
-	// MayEnable says that nothing but the link (BFD, CFM, LACP) keeps the port from
-	// carrying packets; Datapath's owner maintains it.
+	// MayEnable says that no link protocol (BFD, CFM, LACP) keeps the port from
+	// carrying packets.
 	MayEnable bool
 
 	enabled   bool // MayEnable as controllers know it
@@ -103,6 +103,7 @@ func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, erro
 	}
 	ps.byNumber[no], ps.byName[p.Name] = p, p
 	ps.sort()
+	sw.configureProtocols(now)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
 	sw.dp.Configured(sw)
 	return no, nil
@@ -114,6 +115,7 @@ func (sw *Switch) delPort(ofport uint32, now int64) error {
 	if p == nil {
 		return unix.ENODEV
 	}
+	sw.protocols.portGone(p)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortDeleted)
 	delete(ps.byNumber, ofport)
 	delete(ps.byName, p.Name)
@@ -181,6 +183,10 @@ func (sw *Switch) pollPorts(now int64) {
 			d.Config |= p.Desc.Config &^ ofp.PortDown
 			d.State |= p.Desc.State &^ ofp.PortLinkDown
 			sw.setDesc(p, d)
+		}
+		if may := sw.protocols.mayEnable(p); may != p.MayEnable {
+			p.MayEnable = may
+			changed = true
 		}
 		if may := p.MayEnable && p.Dev.Carrier(); may != p.enabled {
 			p.enabled = may

@@ -41,9 +41,11 @@ type Switch struct {
 	dp    Datapath
 	ports portSet
 	conns *connmgr.Manager
-	tun   *field.TunTable // tun_metadata mapping; replaced, not changed
-	dec   ofp.Context     // kept, since it makes actions in chunks
-	gone  []*goneFlow     // flows whose flow_removed waits, oldest first
+
+	protocols protocols
+	tun       *field.TunTable // tun_metadata mapping; replaced, not changed
+	dec       ofp.Context     // kept, since it makes actions in chunks
+	gone      []*goneFlow     // flows whose flow_removed waits, oldest first
 
 	dumpSeq    uint64 // of the datapath, when flows were last expired
 	version    uint64 // of the tables, when the datapath was last told of changes
@@ -76,6 +78,7 @@ func New(dp Datapath, cfg SwitchConfig, env Env, now int64) (*Switch, error) {
 		tun: &field.TunTable{}, dumpSeq: dp.DumpSeq(),
 	}
 	sw.ports.init()
+	sw.protocols.init(sw)
 	sw.pins.event = poll.NewEvent()
 	sw.conns = connmgr.New(cfg.Name, sw.Tables, sw.streamOptions, now)
 	sw.conns.Handle = sw.handle
@@ -131,6 +134,7 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 		sw.conns.InBand.Managers = cfg.InBandManagers
 	}
 	sw.conns.Configure(sw.controllers(), cfg.FailMode == FailStandalone)
+	sw.configureProtocols(now)
 	sw.processEvents()
 	sw.dp.Configured(sw)
 	return nil
@@ -238,6 +242,7 @@ func (sw *Switch) Run(now int64) {
 	sw.flushPacketIns()
 	sw.sendGone(now)
 	sw.expire(now)
+	sw.runProtocols(now)
 	sw.pollPorts(now)
 	// Translation learns flows, which changes what other packets do.
 	if v := sw.Tables.Version(); v != sw.version {
@@ -269,6 +274,7 @@ func (sw *Switch) expire(now int64) {
 func (sw *Switch) Wait(s *poll.Set) {
 	sw.conns.Wait(s)
 	sw.pins.event.Wait(s)
+	sw.protocols.wait(s)
 	for _, p := range sw.ports.sorted {
 		if p.Dev.ChangeSeq() != p.changeSeq || (p.MayEnable && p.Dev.Carrier()) != p.enabled {
 			s.Immediate()

@@ -67,6 +67,8 @@ type Udpif struct {
 	snap atomic.Pointer[xlate.Snapshot]
 	// packetIn takes packet-ins, on any thread.
 	packetIn func(id xlate.BridgeID, p *PacketIn)
+	// sink is what translation asks for while a packet waits.
+	sink xlate.Sink
 
 	ukeys     ukeyMap
 	reval     atomic.Uint64 // changes when flows may have to change
@@ -93,9 +95,9 @@ type worker struct {
 }
 
 // New returns a Udpif for dp and becomes its upcall function.  megaflows is shared
-// by all datapaths (upcall/enable-megaflows).
-func New(dp dpif.Dpif, pool *recirc.Pool, megaflows *atomic.Bool, packetIn func(xlate.BridgeID, *PacketIn)) *Udpif {
-	u := &Udpif{dp: dp, pool: pool, packetIn: packetIn, megaflows: megaflows}
+// by all datapaths (upcall/enable-megaflows).  The methods of sink run on any thread.
+func New(dp dpif.Dpif, pool *recirc.Pool, megaflows *atomic.Bool, sink xlate.Sink, packetIn func(xlate.BridgeID, *PacketIn)) *Udpif {
+	u := &Udpif{dp: dp, pool: pool, packetIn: packetIn, sink: sink, megaflows: megaflows}
 	u.ukeys.init()
 	u.snap.Store(xlate.Build(nil))
 	u.reval.Store(1)
@@ -206,7 +208,7 @@ func (u *Udpif) translate(up *dpif.Upcall, v *dpif.Verdict, miss bool) error {
 	in := &w.in
 	in.Snap, in.Bridge, in.Flow, in.Packet = snap, br, *up.Key, pkt
 	in.Flow.InPort = ofport
-	in.TCPFlags, in.Recirc, in.Sink, in.Record, in.Now = up.Key.TCPFlags, u.pool, xlate.DirectSink{}, true, up.Now
+	in.TCPFlags, in.Recirc, in.Sink, in.Record, in.Now = up.Key.TCPFlags, u.pool, u.sink, true, up.Now
 	w.reader.Enter()
 	xlate.Translate(in, &w.out)
 	w.reader.Exit()

@@ -93,7 +93,7 @@ type bed struct {
 func newBed(t testing.TB) *bed {
 	b := &bed{t: t, dp: &fakeDP{flows: map[flow.UFID]*dpif.Flow{}}, pool: recirc.NewPool(), now: 100000}
 	b.mega.Store(true)
-	b.u = New(b.dp, b.pool, &b.mega, func(_ xlate.BridgeID, p *PacketIn) { b.pins = append(b.pins, p) })
+	b.u = New(b.dp, b.pool, &b.mega, xlate.DirectSink{}, func(_ xlate.BridgeID, p *PacketIn) { b.pins = append(b.pins, p) })
 	b.br = &xlate.Bridge{Tables: table.New(0), ML: maclearn.New()}
 	b.publish()
 	return b

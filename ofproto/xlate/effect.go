@@ -78,4 +78,6 @@ type Sink interface {
 	// LearnFlow adds or refreshes the flow; ok is false when the limit of the
 	// learn action forbids it.
 	LearnFlow(l *LearnedFlow, now int64) (ok bool, err error)
+	// Frame gives a frame to the machine of its protocol.
+	Frame(f *Frame)
 }

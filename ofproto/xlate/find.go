@@ -104,7 +104,8 @@ func (l *LearnedFlow) refresh(now int64) {
 	}
 }
 
-// DirectSink does what a Sink is asked for at once.
+// DirectSink does what a Sink is asked for at once, but has no machines that hear
+// frames.
 type DirectSink struct{}
 
 // LearnMAC implements Sink.
@@ -117,3 +118,6 @@ func (DirectSink) LearnFlow(l *LearnedFlow, now int64) (ok bool, err error) {
 	l.Rule, ok, err = l.Tables.Learn(&l.Mod, l.Limit, now)
 	return ok, err
 }
+
+// Frame implements Sink.
+func (DirectSink) Frame(*Frame) {}

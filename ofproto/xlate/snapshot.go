@@ -105,6 +105,8 @@ type Port struct {
 	Bridge   *Bridge
 	Bundle   *Bundle // nil: not part of one
 	Counters Counter // nil: the device counts for itself
+	// Hears has the Slow bits of the link protocols that the port takes part in.
+	Hears SlowReason
 	// SkbPriorities maps a queue's priority to the DSCP bits that its packets get
 	// at this port.
 	SkbPriorities map[uint32]uint8

@@ -470,10 +470,6 @@ func (ctx *context) finishMask() {
 	}
 }
 
-// special gives frames of link protocols to their machines and reports whether
-// one took the frame.  The protocols come with their own issues.
-func (ctx *context) special(p *Port) bool { return false }
-
 // mayReceive reports whether packets may come in by p.
 func (ctx *context) mayReceive(p *Port) bool {
 	bit := uint32(PortNoRecv)

