@@ -2,6 +2,7 @@ package afxdp
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -154,10 +155,12 @@ func TestReceive(t *testing.T) {
 	if q.n != 16 {
 		t.Fatalf("%d frames posted", q.n)
 	}
-	k.receive(t, "one single frame")
+	long := strings.Repeat("one single frame ", copyBreak/16)
+	k.receive(t, long)
+	k.receive(t, "small")
 	k.receive(t, "a packet ", "in three ", "buffers")
 	got := recv(t, q, c)
-	if len(got) != 2 || got[0] != "one single frame" || got[1] != "a packet in three buffers" {
+	if len(got) != 3 || got[0] != long || got[1] != "small" || got[2] != "a packet in three buffers" {
 		t.Errorf("received %q", got)
 	}
 	if q.n != 16 {
@@ -167,6 +170,46 @@ func TestReceive(t *testing.T) {
 	c.Close()
 	if got := q.pool.Available(); got != before {
 		t.Errorf("%d frames lost", before-got)
+	}
+}
+
+// TestReceiveSmall has the kernel get its frame back with the packet.
+func TestReceiveSmall(t *testing.T) {
+	q, _, k, c := newQueue(t, 128, 128)
+	recv(t, q, c)
+	first := packet.Index(k.fill.addrs[k.fill.cons&k.fill.mask] / packet.FrameSize)
+	k.receive(t, strings.Repeat("x", copyBreak))
+	var b packet.Batch
+	if _, err := q.Recv(c, &b); err != nil || b.N != 1 || b.Pkts[0] == first {
+		t.Fatalf("%d packets in %v, received in %d, %v", b.N, b.Pkts[:b.N], first, err)
+	}
+	last := packet.Index(k.fill.addrs[(*k.fill.producer-1)&k.fill.mask] / packet.FrameSize)
+	if last != first {
+		t.Errorf("frame %d posted, want %d", last, first)
+	}
+}
+
+// TestGrow posts more frames as bursts come near what is posted, but leaves a quarter
+// of the UMEM to others.
+func TestGrow(t *testing.T) {
+	q, _, k, c := newQueue(t, 256, 64)
+	recv(t, q, c)
+	burst := func() {
+		for range q.n {
+			k.receive(t, "x")
+		}
+		recv(t, q, c)
+		for q.rx.ready(1) > 0 {
+			recv(t, q, c)
+		}
+	}
+	burst()
+	if q.target != 32 || q.n != 32 {
+		t.Fatalf("%d of %d frames posted", q.n, q.target)
+	}
+	burst()
+	if q.target != 32 {
+		t.Errorf("target %d, and %d frames of %d in use", q.target, q.pool.HighWater(), q.limit)
 	}
 }
 
@@ -219,12 +262,13 @@ func TestReceiveBeyond(t *testing.T) {
 	for range 20 {
 		c.Alloc()
 	}
-	k.receive(t, "moved")
+	moved := strings.Repeat("moved", copyBreak/4)
+	k.receive(t, moved)
 	var b packet.Batch
 	if _, err := q.Recv(c, &b); err != nil || b.N != 1 {
 		t.Fatalf("%d packets, %v", b.N, err)
 	}
-	if i := b.Pkts[0]; i < 20 || string(q.pool.Data(i)) != "moved" {
+	if i := b.Pkts[0]; i < 20 || string(q.pool.Data(i)) != moved {
 		t.Errorf("frame %d: %q", i, q.pool.Data(i))
 	}
 	if q.n != 16 || k.fill.ready(64) != 16 {

@@ -15,7 +15,7 @@ var (
 )
 
 // minTarget is the number of frames that wait for packets on a quiet queue; it
-// doubles up to ringSize as bursts come near it, so that a thousand idle ports do
+// doubles up to rxRingSize as bursts come near it, so that a thousand idle ports do
 // not hold all memory.
 const minTarget = 512
 
@@ -60,16 +60,19 @@ func (q *rxQueue) Recv(c *packet.Cache, b *packet.Batch) (int, error) {
 		}
 		return 0, nil
 	}
-	if q.rx.prod-q.rx.cons > q.target/2 && q.target < ringSize {
-		q.target = min(2*q.target, ringSize)
+	if q.rx.prod-q.rx.cons > q.target/2 && q.target < rxRingSize {
+		q.grow()
 	}
 	q.touched += q.rx.touch(n, q.pool.Mem())
 	for range n {
 		d := q.rx.pop()
+		more := d.Options&unix.XDP_PKT_CONTD != 0
+		if d.Len <= copyBreak && q.head == 0 && !more && !q.skip && q.copySmall(c, b, d) {
+			continue
+		}
 		i := packet.Index(d.Addr / packet.FrameSize)
 		*q.pool.Meta(i) = packet.Meta{Len: d.Len, SegLen: uint16(d.Len), Data: uint16(d.Addr % packet.FrameSize),
 			L25: packet.NoLayer, L3: packet.NoLayer, L4: packet.NoLayer}
-		more := d.Options&unix.XDP_PKT_CONTD != 0
 		i = q.replace(c, i)
 		switch {
 		case i == 0:
@@ -86,6 +89,34 @@ func (q *rxQueue) Recv(c *packet.Cache, b *packet.Batch) (int, error) {
 		q.refill(c)
 	}
 	return b.N - before, nil
+}
+
+// copyBreak is the length up to which a packet is copied to another frame.  The
+// frames that wait for packets come round in turn, so that the kernel, which sees
+// each in a page of its own, finds none of them in its caches when it sends.  The
+// frames of a thread's cache are used again at once.
+const copyBreak = 128
+
+// copySmall copies a packet to a frame that was in use lately, and gives its own back.
+func (q *rxQueue) copySmall(c *packet.Cache, b *packet.Batch, d unix.XDPDesc) bool {
+	j := c.Alloc()
+	if j == 0 {
+		return false
+	}
+	m := q.pool.Meta(j)
+	m.Len, m.SegLen = d.Len, uint16(d.Len)
+	copy(q.pool.Data(j), q.pool.Mem()[d.Addr:d.Addr+uint64(d.Len)])
+	q.fill.push(d.Addr &^ (packet.FrameSize - 1))
+	q.finish(b, j)
+	return true
+}
+
+// grow doubles the number of frames that wait for packets, unless that would take so
+// much of the UMEM that other queues have to copy.
+func (q *rxQueue) grow() {
+	if q.pool.HighWater()+int(q.target) <= int(q.limit)/4*3 {
+		q.target = min(2*q.target, rxRingSize)
+	}
 }
 
 // finish appends a whole packet to the batch.

@@ -217,7 +217,7 @@ func (q *txQueue) makeRoom(c *packet.Cache, want uint32) bool {
 
 // complete takes back the frames that the kernel has sent.
 func (q *txQueue) complete(c *packet.Cache) {
-	n := q.comp.ready(ringSize)
+	n := q.comp.ready(txRingSize)
 	if n == 0 {
 		cCompEmpty.Inc()
 		return
@@ -237,7 +237,7 @@ func (q *txQueue) complete(c *packet.Cache) {
 
 // maxKicks bounds the kicks of one Flush: a kernel without XDP_MAX_TX_SKB_BUDGET
 // sends 32 packets a kick.
-const maxKicks = ringSize / 32
+const maxKicks = txRingSize / 32
 
 // Flush implements netdev.TxQueue.
 func (q *txQueue) Flush(c *packet.Cache) {

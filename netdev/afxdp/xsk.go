@@ -9,9 +9,14 @@ import (
 	"sluice/bpf"
 )
 
-// ringSize is the number of entries of each ring; how many frames are posted is
-// another number (see rxQueue.target).
-const ringSize = 2048
+// Entries of the rings.  How many frames are posted is another number (see
+// rxQueue.target).  A sender that is faster than the switch fills the receive ring,
+// which so decides how long a burst is taken in without loss: 8,192 small frames are
+// some 8 ms of a polling thread's work.
+const (
+	rxRingSize = 8192 // fill and receive
+	txRingSize = 2048 // transmit and completion
+)
 
 // txBudget is how many packets one kick may send in copy mode (32 without it).
 const txBudget = 512
@@ -41,10 +46,10 @@ func newXsk(fd int) (*xsk, error) {
 }
 
 func (x *xsk) setUp() error {
-	for _, opt := range [...]int{unix.XDP_UMEM_FILL_RING, unix.XDP_UMEM_COMPLETION_RING,
-		unix.XDP_RX_RING, unix.XDP_TX_RING} {
-		if err := unix.SetsockoptInt(x.fd, unix.SOL_XDP, opt, ringSize); err != nil {
-			return fmt.Errorf("set up ring %d: %w", opt, err)
+	for _, r := range [...]struct{ opt, size int }{{unix.XDP_UMEM_FILL_RING, rxRingSize}, {unix.XDP_RX_RING, rxRingSize},
+		{unix.XDP_UMEM_COMPLETION_RING, txRingSize}, {unix.XDP_TX_RING, txRingSize}} {
+		if err := unix.SetsockoptInt(x.fd, unix.SOL_XDP, r.opt, r.size); err != nil {
+			return fmt.Errorf("set up ring %d: %w", r.opt, err)
 		}
 	}
 	if !bpf.Missing(bpf.TxBudget) {
@@ -59,23 +64,23 @@ func (x *xsk) setUp() error {
 	if err != nil {
 		return err
 	}
-	m, err := x.mmap(unix.XDP_UMEM_PGOFF_FILL_RING, off.Fr.Desc+ringSize*8)
+	m, err := x.mmap(unix.XDP_UMEM_PGOFF_FILL_RING, off.Fr.Desc+rxRingSize*8)
 	if err != nil {
 		return err
 	}
-	x.fill.init(m, &off.Fr, ringSize)
-	if m, err = x.mmap(unix.XDP_UMEM_PGOFF_COMPLETION_RING, off.Cr.Desc+ringSize*8); err != nil {
+	x.fill.init(m, &off.Fr, rxRingSize)
+	if m, err = x.mmap(unix.XDP_UMEM_PGOFF_COMPLETION_RING, off.Cr.Desc+txRingSize*8); err != nil {
 		return err
 	}
-	x.comp.init(m, &off.Cr, ringSize)
-	if m, err = x.mmap(unix.XDP_PGOFF_RX_RING, off.Rx.Desc+ringSize*descSize); err != nil {
+	x.comp.init(m, &off.Cr, txRingSize)
+	if m, err = x.mmap(unix.XDP_PGOFF_RX_RING, off.Rx.Desc+rxRingSize*descSize); err != nil {
 		return err
 	}
-	x.rx.init(m, &off.Rx, ringSize)
-	if m, err = x.mmap(unix.XDP_PGOFF_TX_RING, off.Tx.Desc+ringSize*descSize); err != nil {
+	x.rx.init(m, &off.Rx, rxRingSize)
+	if m, err = x.mmap(unix.XDP_PGOFF_TX_RING, off.Tx.Desc+txRingSize*descSize); err != nil {
 		return err
 	}
-	x.tx.init(m, &off.Tx, ringSize)
+	x.tx.init(m, &off.Tx, txRingSize)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,14 +22,16 @@ type Pool struct {
 	regions [][]byte // what to unmap
 
 	mu   sync.Mutex
-	free []Index // stack of frames that were used before; guarded by mu
-	next Index   // first frame never handed out; guarded by mu
-	end  Index   // frames from here on do not exist; guarded by mu
+	free []Index       // stack of frames that were used before; guarded by mu
+	next Index         // first frame never handed out; guarded by mu
+	high atomic.Uint32 // next, for readers without mu
+	end  Index         // frames from here on do not exist; guarded by mu
 }
 
 // NewPool reserves memory for maxFrames frames, frame 0 included.
 func NewPool(maxFrames int) (*Pool, error) {
 	p := &Pool{next: 1, end: Index(maxFrames)}
+	p.high.Store(1)
 	sizes := [...]int{maxFrames * FrameSize, maxFrames * metaSize, maxFrames * coldSize}
 	for _, size := range sizes {
 		m, err := reserve(size)
@@ -81,11 +84,7 @@ func (p *Pool) Data(i Index) []byte {
 
 // HighWater is the number of frames that were ever in use: a prefix of so many
 // frames covers all packets.
-func (p *Pool) HighWater() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return int(p.next)
-}
+func (p *Pool) HighWater() int { return int(p.high.Load()) }
 
 // Available is the number of frames that can still be taken from the pool.
 func (p *Pool) Available() int {
@@ -106,6 +105,7 @@ func (p *Pool) take(dst []Index) int {
 		p.next++
 		n++
 	}
+	p.high.Store(uint32(p.next))
 	return n
 }
 
