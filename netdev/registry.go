@@ -19,7 +19,8 @@ var registry struct {
 	mu      sync.Mutex
 	classes map[string]Class
 	open    map[string]Device
-	// sorted is the open devices by name; replaced whole, never edited.
+	// sorted is the open devices by name; replaced whole, never edited.  nil: to be
+	// made when it is asked for, since devices come by the thousand.
 	sorted []Device
 }
 
@@ -96,7 +97,7 @@ func Open(name, typ string) (Device, error) {
 		registry.open = map[string]Device{}
 	}
 	registry.open[name] = dev
-	sortLocked()
+	registry.sorted = nil
 	return dev, nil
 }
 
@@ -122,6 +123,9 @@ func ByName(name string) (Device, bool) {
 func Devices() []Device {
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
+	if registry.sorted == nil {
+		sortLocked()
+	}
 	return registry.sorted
 }
 
@@ -176,6 +180,6 @@ func release(name string, b *Base) {
 	defer registry.mu.Unlock()
 	if d, ok := registry.open[name]; ok && d.(interface{ base() *Base }).base() == b {
 		delete(registry.open, name)
-		sortLocked()
+		registry.sorted = nil
 	}
 }

@@ -155,7 +155,7 @@ func (d *Device) closeQueues() {
 		return
 	}
 	d.rx.close()
-	unix.Close(d.tx.fd)
+	netdev.CloseFD(d.tx.fd)
 	d.rx, d.tx, d.rxqs, d.txqs = nil, nil, nil, nil
 }
 
@@ -217,7 +217,7 @@ func (q *rxQueue) Ready() bool { return false }
 func (q *rxQueue) ID() int { return 0 }
 
 func (q *rxQueue) close() {
-	unix.Close(q.fd)
+	netdev.CloseFD(q.fd)
 	if q.pool != nil {
 		c := q.pool.NewCache(packet.BatchSize)
 		q.recv.Close(c)

@@ -123,7 +123,7 @@ func (d *Device) Close(keep bool) error {
 		}
 	}
 	d.CloseLink()
-	unix.Close(d.fd)
+	netdev.CloseFD(d.fd)
 	d.rx.close()
 	return err
 }
