@@ -156,6 +156,12 @@ type Dpif interface {
 	// number; the text of an error is for the user.
 	PortAdd(dev Device, want PortNo) (PortNo, error)
 	PortDel(no PortNo) error
+	// BeginPorts begins a batch of PortAdd and PortDel: what all threads have to do
+	// for them is done once, by CommitPorts.  Until then a port that was added moves
+	// no packets, and the device of one that was deleted must stay open.  Batches
+	// nest.
+	BeginPorts()
+	CommitPorts()
 	PortByName(name string) (Port, Device, bool)
 	PortByNumber(no PortNo) (Port, Device, bool)
 	Ports() []Port // sorted by number

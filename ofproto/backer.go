@@ -57,6 +57,10 @@ type Backer struct {
 	// away.
 	support dpif.Support
 	meters  map[uint32]bool // ids in use
+	// held counts the batches that are open; publishLater is set when the end of
+	// the last one has to publish.
+	held         int
+	publishLater bool
 
 	mu   sync.Mutex // guards byID
 	byID map[xlate.BridgeID]*Switch
@@ -71,6 +75,8 @@ type switchRef struct {
 	ports            map[*Port]xlate.PortID
 	mirrors          [xlate.MaxMirrors]mirrorRef
 	wantsMiss, alive bool
+	// configureLater: the end of a batch has to configure.
+	configureLater bool
 }
 
 var _ Datapath = (*Backer)(nil)
@@ -184,7 +190,7 @@ func (b *Backer) SwitchDel(sw *Switch) {
 	b.mu.Lock()
 	delete(b.byID, r.id)
 	b.mu.Unlock()
-	b.publish()
+	b.changed()
 }
 
 // PortAdd implements Datapath.
@@ -220,11 +226,42 @@ func (b *Backer) PortDel(sw *Switch, p *Port) error {
 // Configured implements Datapath.
 func (b *Backer) Configured(sw *Switch) {
 	if r := b.bySwitch[sw]; r != nil {
-		b.udpif.SetPaused(slices.ContainsFunc(b.switches, func(r *switchRef) bool { return r.sw.Config().FlowRestoreWait }))
-		b.configure(r)
-		cRevReconfigure.Inc()
-		b.publish()
+		r.configureLater = true
+		b.changed()
 	}
+}
+
+// BeginBatch begins a batch of changes of ports and configurations: the datapath's
+// threads and translation see them all at once, when CommitBatch ends it.  The device
+// of a port that is deleted must stay open until then.  Batches nest.
+func (b *Backer) BeginBatch() {
+	b.held++
+	b.dp.BeginPorts()
+}
+
+// CommitBatch ends a batch.
+func (b *Backer) CommitBatch() {
+	b.dp.CommitPorts()
+	b.held--
+	if b.publishLater {
+		b.changed()
+	}
+}
+
+// changed takes over what switches said has changed, unless a batch is open.
+func (b *Backer) changed() {
+	if b.publishLater = b.held > 0; b.publishLater {
+		return
+	}
+	for _, r := range b.switches {
+		if r.configureLater {
+			r.configureLater = false
+			b.udpif.SetPaused(slices.ContainsFunc(b.switches, func(r *switchRef) bool { return r.sw.Config().FlowRestoreWait }))
+			b.configure(r)
+			cRevReconfigure.Inc()
+		}
+	}
+	b.publish()
 }
 
 // FlowsChanged implements Datapath.

@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 
@@ -46,7 +45,7 @@ const (
 type portSet struct {
 	byNumber map[uint32]*Port
 	byName   map[string]*Port
-	sorted   []*Port          // by number
+	sorted   []*Port          // by number; replaced, never edited
 	used     map[uint32]int64 // when a number was last in use, inUse: now
 	last     uint32           // the last number given out automatically
 }
@@ -80,8 +79,24 @@ func (ps *portSet) number(want uint32, now int64) (uint32, bool) {
 	return oldest, oldest != 0
 }
 
-func (ps *portSet) sort() {
-	ps.sorted = slices.SortedFunc(maps.Values(ps.byNumber), func(a, b *Port) int { return cmp.Compare(a.OFPort, b.OFPort) })
+// add and remove keep the indexes.  A list in order is not sorted anew for each of
+// thousands of ports.
+func (ps *portSet) add(p *Port) {
+	ps.byNumber[p.OFPort], ps.byName[p.Name] = p, p
+	at, _ := ps.find(p.OFPort)
+	ps.sorted = slices.Concat(ps.sorted[:at], []*Port{p}, ps.sorted[at:])
+}
+
+func (ps *portSet) remove(p *Port) {
+	delete(ps.byNumber, p.OFPort)
+	delete(ps.byName, p.Name)
+	at, _ := ps.find(p.OFPort)
+	ps.sorted = slices.Concat(ps.sorted[:at], ps.sorted[at+1:])
+}
+
+// find returns where in the list a number is or would be.
+func (ps *portSet) find(no uint32) (int, bool) {
+	return slices.BinarySearchFunc(ps.sorted, no, func(p *Port, no uint32) int { return cmp.Compare(p.OFPort, no) })
 }
 
 func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, error) {
@@ -101,8 +116,7 @@ func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, erro
 	if no != LocalPort {
 		ps.used[no] = inUse
 	}
-	ps.byNumber[no], ps.byName[p.Name] = p, p
-	ps.sort()
+	ps.add(p)
 	sw.configureProtocols(now)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
 	sw.dp.Configured(sw)
@@ -117,12 +131,10 @@ func (sw *Switch) delPort(ofport uint32, now int64) error {
 	}
 	sw.protocols.portGone(p)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortDeleted)
-	delete(ps.byNumber, ofport)
-	delete(ps.byName, p.Name)
+	ps.remove(p)
 	if ofport != LocalPort {
 		ps.used[ofport] = now
 	}
-	ps.sort()
 	err := sw.dp.PortDel(sw, p)
 	sw.dp.Configured(sw)
 	return err

@@ -97,9 +97,13 @@ type Dpif struct {
 	// formatPacket is Options.FormatPacket.
 	formatPacket func(packet []byte, packetType uint32) string
 
-	ports map[uint32]*portState
-	loop  *thread
-	pmds  []*thread // by core
+	ports  map[uint32]*portState
+	byName map[string]*portState
+	// noneBelow: all numbers from 1 to below it are taken.
+	noneBelow uint32
+	held      held
+	loop      *thread
+	pmds      []*thread // by core
 	// list is the loop's thread and pmds, for FlowCount on other threads.
 	list    atomic.Pointer[[]*thread]
 	cfg     settings
@@ -123,7 +127,7 @@ var _ dpif.Dpif = (*Dpif)(nil)
 // New makes a datapath without ports.
 func New(o Options) *Dpif {
 	d := &Dpif{typ: o.Type, name: o.Name, dummy: o.Dummy, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
-		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), support: allSupport()}
+		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, byName: map[string]*portState{}, noneBelow: 1, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), cur: &config{}, support: allSupport()}
 	if d.cpus == nil {
 		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}
 	}
@@ -158,6 +162,7 @@ func (d *Dpif) Type() string { return d.typ }
 func (d *Dpif) Close(bool) error {
 	unregister(d)
 	clear(d.ports)
+	clear(d.byName)
 	d.reconfigure()
 	d.loop.flows.flush()
 	if d.conntrack != nil {
@@ -204,7 +209,7 @@ func (d *Dpif) PortAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
 }
 
 func (d *Dpif) portAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
-	if _, _, ok := d.PortByName(dev.Name()); ok {
+	if d.byName[dev.Name()] != nil {
 		return dpif.PortNone, unix.EEXIST
 	}
 	no := want
@@ -218,11 +223,55 @@ func (d *Dpif) portAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
 		return dpif.PortNone, unix.EBUSY
 	}
 	s := &portState{port: &port{no: no, name: dev.Name(), dev: dev}, emc: true, reconfigure: true}
-	d.ports[no] = s
-	if err := d.reconfigure(); d.ports[no] == nil {
+	d.insert(s)
+	// Nobody polls a new device, so its queues are opened at once; whoever adds it
+	// learns whether that works.
+	if err := d.reopen(s); err != nil {
 		return dpif.PortNone, err
 	}
+	d.portsChanged()
 	return no, nil
+}
+
+// insert and remove keep the indexes of the ports.
+func (d *Dpif) insert(s *portState) { d.ports[s.no], d.byName[s.name] = s, s }
+
+func (d *Dpif) remove(s *portState) {
+	delete(d.ports, s.no)
+	delete(d.byName, s.name)
+	d.noneBelow = min(d.noneBelow, max(s.no, 1))
+}
+
+// held is the state of a batch of port changes.
+type held struct {
+	depth   int
+	changed bool
+}
+
+// BeginPorts implements dpif.Dpif.
+func (d *Dpif) BeginPorts() { d.held.depth++ }
+
+// CommitPorts implements dpif.Dpif.
+func (d *Dpif) CommitPorts() {
+	d.held.depth--
+	if d.held.depth > 0 {
+		return
+	}
+	changed := d.held.changed
+	d.held = held{}
+	if changed {
+		d.reconfigure()
+	}
+}
+
+// portsChanged brings the threads in line with the ports, at once or at the end of
+// the batch.
+func (d *Dpif) portsChanged() {
+	if d.held.depth > 0 {
+		d.held.changed = true
+		return
+	}
+	d.reconfigure()
 }
 
 // PortDel implements dpif.Dpif.  When it returns no thread touches the device.
@@ -241,8 +290,8 @@ func (d *Dpif) PortDel(no dpif.PortNo) error {
 	if logDpif.DbgEnabled() {
 		logDpif.DbgRL(rlMsg, "%s: port_del(%d)", d, no)
 	}
-	delete(d.ports, no)
-	d.reconfigure()
+	d.remove(d.ports[no])
+	d.portsChanged()
 	return nil
 }
 
@@ -256,11 +305,11 @@ func (d *Dpif) ChangePortNumber(name string, no uint32) error {
 		return errors.New("port number already in use")
 	}
 	s := d.ports[p.No]
-	delete(d.ports, p.No)
+	d.remove(s)
 	d.reconfigure()
 	s.port = &port{no: no, name: name, dev: s.dev}
 	s.reconfigure = true
-	d.ports[no] = s
+	d.insert(s)
 	d.reconfigure()
 	return nil
 }
@@ -271,12 +320,11 @@ func (s *portState) describe() dpif.Port {
 
 // PortByName implements dpif.Dpif.
 func (d *Dpif) PortByName(name string) (dpif.Port, dpif.Device, bool) {
-	for _, s := range d.ports {
-		if s.name == name {
-			return s.describe(), s.dev, true
-		}
+	s := d.byName[name]
+	if s == nil {
+		return dpif.Port{}, nil, false
 	}
-	return dpif.Port{}, nil, false
+	return s.describe(), s.dev, true
 }
 
 // PortByNumber implements dpif.Dpif.

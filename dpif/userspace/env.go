@@ -268,7 +268,7 @@ func (t *thread) send(tp *txPort) {
 }
 
 func (q *txq) send(c *packet.Cache, b *packet.Batch) {
-	if q.shared {
+	if q.shared.Load() {
 		q.mu.Lock()
 		q.q.Send(c, b)
 		q.mu.Unlock()
@@ -278,7 +278,7 @@ func (q *txq) send(c *packet.Cache, b *packet.Batch) {
 }
 
 func (q *txq) flush(c *packet.Cache) {
-	if q.shared {
+	if q.shared.Load() {
 		q.mu.Lock()
 		q.q.Flush(c)
 		q.mu.Unlock()

@@ -49,6 +49,7 @@ type portState struct {
 
 // config is what threads read of the datapath, replaced whole.
 type config struct {
+	seq        uint64  // grows by one with each reconfiguration
 	ports      []*port // by number; nil: none
 	bonds      map[uint32][]uint32
 	emcMin     uint32 // insert when a random number is not above; 0: EMC is off
@@ -58,7 +59,7 @@ type config struct {
 }
 
 // openQueues takes the queues of a device into use.
-func (s *portState) openQueues(threads int) {
+func (s *portState) openQueues() {
 	p := &port{no: s.no, name: s.name, dev: s.dev, pmd: s.dev.IsPMD(), noEMC: !s.emc}
 	if c, ok := s.dev.(netdev.TxCapser); ok {
 		p.caps = c.TxCaps()
@@ -66,8 +67,9 @@ func (s *portState) openQueues(threads int) {
 	tx := s.dev.TxQueues()
 	p.hashTx = s.txHash && len(tx) > 1
 	for _, q := range tx {
-		p.txqs = append(p.txqs, &txq{q: q, shared: p.hashTx || len(tx) < threads})
+		p.txqs = append(p.txqs, &txq{q: q})
 	}
+	p.share(manyThreads)
 	for _, q := range s.dev.RxQueues() {
 		r := &rxq{port: p, q: q, id: q.ID(), core: noCore}
 		if core, ok := s.cores[r.id]; ok {
@@ -76,6 +78,17 @@ func (s *portState) openQueues(threads int) {
 		p.rxqs = append(p.rxqs, r)
 	}
 	s.port = p
+}
+
+// manyThreads is more threads than there are queues.
+const manyThreads = 1 << 30
+
+// share says that so many threads send to the port.
+func (p *port) share(threads int) {
+	shared := p.hashTx || len(p.txqs) < threads
+	for _, q := range p.txqs {
+		q.shared.Store(shared)
+	}
 }
 
 // parseAffinity reads "QUEUE:CORE,…".
@@ -101,9 +114,9 @@ func (d *Dpif) chooseNumber(name string) uint32 {
 			return no
 		}
 	}
-	for no := uint32(1); no <= 0xffff; no++ {
-		if d.ports[no] == nil {
-			return no
+	for ; d.noneBelow <= 0xffff; d.noneBelow++ {
+		if d.ports[d.noneBelow] == nil {
+			return d.noneBelow
 		}
 	}
 	return dpif.PortNone

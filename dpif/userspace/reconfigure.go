@@ -13,15 +13,17 @@ import (
 //  3. start missing threads and place the queues
 //  4. take the result into use
 //
-// A queue that moves from one thread to another is thus never polled by two.  The
+// A queue that moves from one thread to another is thus never polled by two, and
+// while threads change their transmit queues all of these are locked.  The
 // error is the last one of a device; a device that fails loses its port.
 func (d *Dpif) reconfigure() (err error) {
 	d.pending = false
+	d.shareQueues(manyThreads)
 	wanted := d.wantedCores()
 	stale := d.stalePorts()
 	d.detach(stale, wanted)
 	for _, s := range stale {
-		if e := d.reopen(s, len(wanted)+1); e != nil {
+		if e := d.reopen(s); e != nil {
 			err = e
 		}
 	}
@@ -35,7 +37,15 @@ func (d *Dpif) reconfigure() (err error) {
 	d.list.Store(&list)
 	polls := d.place()
 	d.attach(polls)
+	d.shareQueues(len(d.pmds) + 1)
 	return err
+}
+
+// shareQueues says to all ports how many threads send.
+func (d *Dpif) shareQueues(threads int) {
+	for _, s := range d.ports {
+		s.share(threads)
+	}
 }
 
 // stalePorts lists the ports whose queues must be opened again.
@@ -53,20 +63,17 @@ func (d *Dpif) stalePorts() (list []*portState) {
 func (d *Dpif) LostPorts() uint64 { return d.lost }
 
 // reopen lets a device reconfigure and takes its queues into use.
-func (d *Dpif) reopen(s *portState, threads int) error {
-	if q, ok := s.dev.(interface{ SetTxQueues(n int) }); ok {
-		q.SetTxQueues(threads)
-	}
+func (d *Dpif) reopen(s *portState) error {
 	if err := s.dev.Reconfigure(); err != nil {
 		log.Err("Failed to set interface %s new configuration", s.name)
-		delete(d.ports, s.no)
+		d.remove(s)
 		if s.opened {
 			d.lost++
 		}
 		return err
 	}
 	s.reconfigure, s.opened = false, true
-	s.openQueues(threads)
+	s.openQueues()
 	return nil
 }
 
@@ -147,9 +154,17 @@ func (d *Dpif) startThreads(wanted []CPU) {
 // before they come to a new one.
 func (d *Dpif) attach(polls map[int][]*rxq) {
 	cfg := d.newConfig()
+	cfg.seq++
+	owner := map[*rxq]int{}
+	for core, list := range polls {
+		for _, q := range list {
+			owner[q] = core
+		}
+	}
 	doAll(d.threads(), func(t *thread) {
 		keep := slices.DeleteFunc(slices.Clone(t.polls), func(q *rxq) bool {
-			return !slices.Contains(polls[t.core], q)
+			core, ok := owner[q]
+			return !ok || core != t.core
 		})
 		t.apply(cfg, keep, t.txID)
 	})
@@ -173,7 +188,7 @@ func (d *Dpif) attach(polls map[int][]*rxq) {
 
 // newConfig is the configuration as the ports and settings are now.
 func (d *Dpif) newConfig() *config {
-	cfg := &config{bonds: d.bonds, emcMin: d.cfg.emcMin, smc: d.cfg.smc, maxSleepUs: d.cfg.maxSleepUs, albLoad: d.cfg.alb.load}
+	cfg := &config{seq: d.cur.seq, bonds: d.bonds, emcMin: d.cfg.emcMin, smc: d.cfg.smc, maxSleepUs: d.cfg.maxSleepUs, albLoad: d.cfg.alb.load}
 	for _, s := range d.sorted() {
 		for len(cfg.ports) <= int(s.no) {
 			cfg.ports = append(cfg.ports, nil)

@@ -44,8 +44,10 @@ func (c *counters) add(stat int, n uint64) {
 
 // txq is a transmit queue of a device.
 type txq struct {
-	q      netdev.TxQueue
-	shared bool       // more threads than queues: hold mu while sending
+	q netdev.TxQueue
+	// shared: another thread may use the queue, hold mu while sending.  The control
+	// thread sets it (reconfigure).
+	shared atomic.Bool
 	mu     sync.Mutex // order: no other lock is taken while it is held
 }
 

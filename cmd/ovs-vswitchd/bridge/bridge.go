@@ -92,8 +92,12 @@ type Bridges struct {
 	restoring bool
 	status    statusWriter
 	writes    *client.Txn // of the current reconfiguration
-	now       int64
-	more      bool // the datapaths have more to do at once
+	// While batch is set, the datapaths hold port changes back, and devices wait in
+	// closing.
+	batch   bool
+	closing []closing
+	now     int64
+	more    bool // the datapaths have more to do at once
 }
 
 // backerRef is the datapath of a type with its Backer and the number of bridges
@@ -112,6 +116,7 @@ type bridge struct {
 	ref       *backerRef
 	sw        *ofproto.Switch
 	ports     map[string]*port
+	order     []*port    // by name; nil: to be made again
 	ea        netdev.MAC // address of the local port
 	defaultEA netdev.MAC
 	dpid      uint64
@@ -150,8 +155,23 @@ func (b *Bridges) sorted() []*bridge {
 	return slices.SortedFunc(maps.Values(b.bridges), func(x, y *bridge) int { return cmp.Compare(x.name, y.name) })
 }
 
+// sortedPorts returns the ports by name.  The list stays as it is when ports come and
+// go.
 func (br *bridge) sortedPorts() []*port {
-	return slices.SortedFunc(maps.Values(br.ports), func(x, y *port) int { return cmp.Compare(x.name, y.name) })
+	if br.order == nil {
+		br.order = slices.SortedFunc(maps.Values(br.ports), func(x, y *port) int { return cmp.Compare(x.name, y.name) })
+	}
+	return br.order
+}
+
+func (br *bridge) addPort(p *port) {
+	br.ports[p.name] = p
+	br.order = nil
+}
+
+func (br *bridge) delPort(p *port) {
+	delete(br.ports, p.name)
+	br.order = nil
 }
 
 // sortedBackers returns the datapaths in use by type.
@@ -213,9 +233,11 @@ const retryMs = 1000
 // other one may use in the kernel is left alone.
 func (b *Bridges) disable(now int64) {
 	log.ErrRL(rlLock, "another ovs-vswitchd process is running, disabling this process (pid %d) until it goes away", os.Getpid())
+	b.beginBatch()
 	for _, br := range b.sorted() {
 		b.destroy(br, false, now)
 	}
+	b.commitBatch()
 	b.configured = false
 }
 
@@ -338,9 +360,11 @@ func (b *Bridges) Datapaths() []Datapath {
 // Exit ends all bridges.  Without cleanup the internal ports stay in the kernel
 // with their addresses; with it, they go.
 func (b *Bridges) Exit(cleanup bool, now int64) {
+	b.beginBatch()
 	for _, br := range b.sorted() {
 		b.destroyBridge(br, cleanup, !cleanup, now)
 	}
+	b.commitBatch()
 }
 
 // MemoryUsage adds what the bridges have to the counts of memory/show.
@@ -363,7 +387,7 @@ func (b *Bridges) Detached(dev netdev.Device, now int64) {
 				}
 				p.ifaces = slices.Delete(p.ifaces, n, n+1)
 				if len(p.ifaces) == 0 {
-					delete(br.ports, p.name)
+					br.delPort(p)
 				}
 				b.closeIface(br, i, false, now, true)
 				return

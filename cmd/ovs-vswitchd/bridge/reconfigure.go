@@ -24,6 +24,7 @@ func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
 	cReconfigure.Inc()
 	b.configureSSL(root)
 	wanted := b.wantedBridges(root)
+	b.beginBatch()
 	for _, br := range b.sorted() {
 		row := wanted[br.name]
 		if row == nil || row.DatapathType != br.typ {
@@ -33,6 +34,7 @@ func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
 		br.row = row
 		b.deletePorts(br, now)
 	}
+	b.commitBatch()
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if b.bridges[name] == nil {
 			b.create(name, wanted[name], now)
@@ -40,16 +42,54 @@ func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
 	}
 	b.configureDatapaths(root)
 	b.configureConntrack(root)
+	b.beginBatch()
 	for _, br := range b.sorted() {
 		b.addPorts(br, now)
 	}
+	b.commitBatch()
+	b.beginBatch()
 	for _, br := range b.sorted() {
 		b.configure(br, root, now)
 	}
+	b.commitBatch()
 	// What was configured must be in force before cur_cfg says so.
 	b.runSwitches(now)
 	for _, ref := range b.sortedBackers() {
 		ref.dp.Quiesce()
+	}
+}
+
+// beginBatch has all datapaths hold changes of ports back until commitBatch: each one
+// costs as much as all of them.
+func (b *Bridges) beginBatch() {
+	b.batch = true
+	for _, ref := range b.backers {
+		ref.backer.BeginBatch()
+	}
+}
+
+func (b *Bridges) commitBatch() {
+	b.batch = false
+	for _, ref := range b.sortedBackers() {
+		ref.backer.CommitBatch()
+	}
+	netdev.CloseTogether(func() {
+		for _, c := range b.closing {
+			c.close()
+		}
+	})
+	b.closing = nil
+}
+
+// closing is a device that is to be closed.
+type closing struct {
+	dev  netdev.Device
+	keep bool
+}
+
+func (c closing) close() {
+	if err := c.dev.Close(c.keep); err != nil {
+		log.Warn("%s: closing fails: %s", c.dev.Name(), errno.Text(err))
 	}
 }
 
@@ -221,7 +261,7 @@ func (b *Bridges) deletePorts(br *bridge, now int64) {
 		}
 		p.ifaces = keep
 		if len(p.ifaces) == 0 {
-			delete(br.ports, p.name)
+			br.delPort(p)
 		}
 	}
 }
@@ -377,7 +417,7 @@ func (b *Bridges) addIface(br *bridge, portName string, w wantedPort, row *vswit
 	p := br.ports[portName]
 	if p == nil {
 		p = &port{name: portName, row: w.row, synth: w.row == nil}
-		br.ports[portName] = p
+		br.addPort(p)
 	}
 	p.ifaces = append(p.ifaces, i)
 	slices.SortFunc(p.ifaces, func(x, y *iface) int { return cmp.Compare(x.name, y.name) })
@@ -463,9 +503,12 @@ func (b *Bridges) closeIface(br *bridge, i *iface, keep bool, now int64, say boo
 	if say {
 		log.Info("bridge %s: deleted interface %s on port %d", br.name, i.name, shownPort(i.ofport))
 	}
-	if err := i.dev.Close(keep); err != nil {
-		log.Warn("%s: closing fails: %s", i.name, errno.Text(err))
+	c := closing{i.dev, keep}
+	if b.batch {
+		b.closing = append(b.closing, c)
+		return
 	}
+	c.close()
 }
 
 // ifaceError shows an error of an interface that is not in the switch; "" shows that
