@@ -65,6 +65,10 @@ type Flow struct {
 	DPLayer string // "ovs"
 }
 
+// Sweep is how far a sweep over a datapath's flows has come; the fields belong to the
+// datapath.
+type Sweep struct{ Thread, Slot uint32 }
+
 // PMDNone is the PMD id of the control loop (stock's NON_PMD_CORE_ID).
 const PMDNone = -1
 
@@ -177,6 +181,10 @@ type Dpif interface {
 	FlowDel(ufid flow.UFID, pmd int) (FlowStats, error)
 	FlowGet(ufid flow.UFID, pmd int) (Flow, error)
 	FlowDump(fn func(*Flow) bool)
+	// FlowSweep calls fn for up to n flows from at on, and moves at; more says that
+	// there may be others.  A sweep that begins with the zero Sweep sees each flow that is
+	// there all the time once, in no particular order.
+	FlowSweep(at *Sweep, n int, fn func(*Flow)) (more bool)
 	FlowFlush() error
 	FlowCount() int // any thread
 

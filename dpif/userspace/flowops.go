@@ -218,6 +218,65 @@ func (t *thread) dump(from cursor, buf *[]dpif.Flow) (next cursor, more bool) {
 	return cursor{}, false
 }
 
+// FlowSweep implements dpif.Dpif: thread by thread in the order of the slots, in which
+// flows keep their place.
+func (d *Dpif) FlowSweep(at *dpif.Sweep, n int, fn func(*dpif.Flow)) (more bool) {
+	mem := dumpBufs.Get().(*[dumpChunk]dpif.Flow)
+	used := 0
+	defer func() {
+		clear(mem[:used]) // of actions
+		dumpBufs.Put(mem)
+	}()
+	for _, t := range d.threads() {
+		// Threads come and go between two calls: they are known by their core.
+		id := uint32(t.core + 1)
+		if id > at.Thread {
+			*at = dpif.Sweep{Thread: id}
+		}
+		if id < at.Thread || t.nFlow.Load() == 0 {
+			continue
+		}
+		for more := true; more; {
+			if n == 0 {
+				return true
+			}
+			buf := mem[:0:min(n, dumpChunk)]
+			t.do(func() { more = t.sweep(&at.Slot, &buf) })
+			n -= len(buf)
+			used = max(used, len(buf))
+			for i := range buf {
+				if f := &buf[i]; logDpif.DbgEnabled() {
+					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
+				}
+				fn(&buf[i])
+			}
+		}
+		at.Thread, at.Slot = id+1, 0
+	}
+	return false
+}
+
+// sweepSlots is how many slots a thread looks at between two batches, most of which
+// may be free.
+const sweepSlots = 4096
+
+// sweep appends flows from a slot on and moves it.
+func (t *thread) sweep(at *uint32, buf *[]dpif.Flow) (more bool) {
+	for range sweepSlots {
+		if len(*buf) == cap(*buf) {
+			return true
+		}
+		if int(*at) >= len(t.flows.hot) {
+			return false
+		}
+		if t.flows.hot[*at].live {
+			*buf = append(*buf, t.describe(*at))
+		}
+		*at++
+	}
+	return true
+}
+
 // FlowFlush implements dpif.Dpif.
 func (d *Dpif) FlowFlush() error {
 	doAll(d.threads(), func(t *thread) {

@@ -1,6 +1,7 @@
 package upcall
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -15,19 +16,24 @@ const slice = 512
 
 // revalidator is the state of revalidation.
 //
-// A round has two parts.  The dump asks the datapath for all flows and notes their
-// counters in the ukeys, which is quick.  Then the ukeys are revalidated, some
-// each turn of the loop, since translating 100,000 flows takes a while.
+// A round goes over the datapath's flows some each turn of the loop, since translating
+// 100,000 of them takes a while, as does only to ask for them: it notes their counters
+// in the ukeys and revalidates these.  Then it looks for the ukeys whose flows it has
+// not seen.
 type revalidator struct {
 	seq      atomic.Uint64 // rounds begun
 	done     uint64        // rounds completed
 	running  bool
-	work     []*ukey // what is left of the round
-	limits   limits  // of this round
-	started  int64   // ms
-	duration int64   // of the last round, ms
-	seenSeq  uint64  // revalidation sequence that the last round began with
-	next     int64   // when the next round is due, ms
+	stage    stage
+	sweep    dpif.Sweep // sweeping: how far
+	shard    int        // searching: the next one
+	work     []*ukey    // collected and not revalidated yet; part of buf
+	buf      []*ukey
+	limits   limits // of this round
+	started  int64  // ms
+	duration int64  // of the last round, ms
+	seenSeq  uint64 // revalidation sequence that the last round began with
+	next     int64  // when the next round is due, ms
 	paused   bool
 	waiters  []func() // of the next round
 	current  []func() // of this round
@@ -35,6 +41,15 @@ type revalidator struct {
 	flowLimit, maxIdle, maxRevalidator int64
 	avgFlows, maxFlows                 int
 }
+
+// stage is what a round does.
+type stage uint8
+
+const (
+	sweeping  stage = iota // over the datapath's flows
+	searching              // for ukeys whose flows were not seen
+	ending                 // nothing but what has been collected
+)
 
 // limits are what one round decides by.
 type limits struct {
@@ -91,11 +106,11 @@ func (u *Udpif) WaitDump(fn func()) { u.rv.waiters = append(u.rv.waiters, fn) }
 // Finish completes the current round, if there is one, and one more.
 func (u *Udpif) Finish(now int64) {
 	if u.rv.running {
-		u.step(now, 1<<30)
+		u.step(now, math.MaxInt)
 	}
 	if !u.rv.paused {
 		u.begin(now)
-		u.step(now, 1<<30)
+		u.step(now, math.MaxInt)
 	}
 }
 
@@ -103,7 +118,7 @@ func (u *Udpif) Finish(now int64) {
 func (u *Udpif) Pause()  { u.rv.paused = true }
 func (u *Udpif) Resume() { u.rv.paused = false }
 
-// begin dumps the datapath's flows.
+// begin begins a round.
 func (u *Udpif) begin(now int64) {
 	r := &u.rv
 	r.seq.Add(1)
@@ -118,25 +133,31 @@ func (u *Udpif) begin(now int64) {
 	if n > limit {
 		r.limits.idle = now - 100
 	}
-	seq := r.seq.Load()
-	u.dp.FlowDump(func(f *dpif.Flow) bool {
-		id := ukeyID{f.UFID, f.PMD}
-		k := u.ukeys.get(id)
-		if k == nil {
-			// Somebody else's flow, or one from before we started.
-			cDumpedNew.Inc()
-			k = &ukey{id: id, key: pack(f.Key.Words()), mask: pack(f.Mask.Words()), actions: slices.Clone(f.Actions), created: now, since: seq - 1}
-			if id := f.Key.RecircID; id != 0 && u.pool.Ref(id) {
-				k.recircs = append(k.recircs, id)
-			}
-			u.ukeys.insert(k)
+	r.stage, r.sweep, r.shard, r.work = sweeping, dpif.Sweep{}, 0, nil
+}
+
+// collect gathers the ukeys to be revalidated next, up to about n, in r.work, and
+// returns what that cost in ukeys.
+func (u *Udpif) collect(n int) (cost int) {
+	r := &u.rv
+	r.buf = r.buf[:0]
+	switch r.stage {
+	case sweeping:
+		if !u.dp.FlowSweep(&r.sweep, n, u.note) {
+			r.stage = searching
 		}
-		k.latest, k.seen = f.Stats, seq
-		return true
-	})
-	r.work = u.ukeys.all(r.work[:0])
+	case searching:
+		visited := 0
+		for ; r.shard < nShards && visited < n*visitsPerUkey; r.shard++ {
+			visited += u.ukeys.unseen(r.shard, r.seq.Load(), &r.buf)
+		}
+		if r.shard == nShards {
+			r.stage = ending
+		}
+		cost = visited / visitsPerUkey
+	}
 	// The order decides, for instance, in which order learned flows come back.
-	slices.SortFunc(r.work, func(a, b *ukey) int {
+	slices.SortFunc(r.buf, func(a, b *ukey) int {
 		switch {
 		case a.created != b.created:
 			return int(a.created - b.created)
@@ -147,6 +168,33 @@ func (u *Udpif) begin(now int64) {
 		}
 		return a.id.pmd - b.id.pmd
 	})
+	r.work = r.buf
+	return cost
+}
+
+// visitsPerUkey is how many ukeys can be looked at in the time that revalidating one
+// takes.
+const visitsPerUkey = 16
+
+// note keeps the counters of a datapath flow in its ukey.
+func (u *Udpif) note(f *dpif.Flow) {
+	r := &u.rv
+	seq := r.seq.Load()
+	id := ukeyID{f.UFID, f.PMD}
+	k := u.ukeys.get(id)
+	if k == nil {
+		// Somebody else's flow, or one from before we started.
+		cDumpedNew.Inc()
+		k = &ukey{id: id, key: pack(f.Key.Words()), mask: pack(f.Mask.Words()), actions: slices.Clone(f.Actions), created: r.started, since: seq - 1}
+		if id := f.Key.RecircID; id != 0 && u.pool.Ref(id) {
+			k.recircs = append(k.recircs, id)
+		}
+		u.ukeys.insert(k)
+	}
+	if k.seen != seq {
+		k.latest, k.seen = f.Stats, seq
+		r.buf = append(r.buf, k)
+	}
 }
 
 func cmpUint(a, b uint64) int {
@@ -159,17 +207,21 @@ func cmpUint(a, b uint64) int {
 // step revalidates up to n ukeys, and ends the round after the last.
 func (u *Udpif) step(now int64, n int) {
 	r := &u.rv
-	n = min(n, len(r.work))
-	if n > 0 {
-		w := u.getWorker()
-		for _, k := range r.work[:n] {
+	w := u.getWorker()
+	for n > 0 && (r.stage != ending || len(r.work) > 0) {
+		if len(r.work) == 0 {
+			n -= u.collect(min(n, slice))
+		}
+		some := min(max(n, 0), len(r.work))
+		for _, k := range r.work[:some] {
 			u.revalidateOne(k, w, now)
 		}
-		u.putWorker(w)
-		clear(r.work[:n])
-		r.work = r.work[n:]
+		clear(r.work[:some])
+		r.work = r.work[some:]
+		n -= some
 	}
-	if len(r.work) > 0 {
+	u.putWorker(w)
+	if r.stage != ending || len(r.work) > 0 {
 		return
 	}
 	r.running = false
@@ -339,7 +391,7 @@ func (u *Udpif) Purge(now int64) {
 	for _, k := range u.ukeys.all(nil) {
 		u.delete(k, w, now)
 	}
-	u.rv.work = u.rv.work[:0]
+	u.rv.work = nil
 }
 
 // Flush deletes all flows of the datapath.

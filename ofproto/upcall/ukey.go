@@ -105,6 +105,20 @@ func (m *ukeyMap) all(out []*ukey) []*ukey {
 	return out
 }
 
+// unseen appends the ukeys of a shard that a dump has not seen and returns how many
+// the shard has.
+func (m *ukeyMap) unseen(shard int, dump uint64, out *[]*ukey) int {
+	s := &m.shards[shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.m {
+		if k.seen != dump {
+			*out = append(*out, k)
+		}
+	}
+	return len(s.m)
+}
+
 // equalActions compares lists of datapath actions.
 func equalActions(a, b []odp.Action) bool {
 	if len(a) != len(b) {

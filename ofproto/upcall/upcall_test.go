@@ -39,14 +39,17 @@ func (d *fakeDP) FlowCount() int {
 	return len(d.flows)
 }
 
-func (d *fakeDP) FlowDump(fn func(*dpif.Flow) bool) {
+// FlowSweep takes the place in order for the slot.
+func (d *fakeDP) FlowSweep(at *dpif.Sweep, n int, fn func(*dpif.Flow)) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, id := range d.order {
-		if f := d.flows[id]; f != nil && !fn(f) {
-			return
+	for ; int(at.Slot) < len(d.order) && n > 0; at.Slot++ {
+		if f := d.flows[d.order[at.Slot]]; f != nil {
+			fn(f)
+			n--
 		}
 	}
+	return int(at.Slot) < len(d.order)
 }
 
 func (d *fakeDP) FlowGet(id flow.UFID, _ int) (dpif.Flow, error) {
