@@ -62,7 +62,9 @@ type Flow struct {
 	Actions []odp.Action
 	Stats   FlowStats
 	PMD     int    // core of the polling thread that holds it, PMDNone: control loop
-	DPLayer string // "ovs"
+	DPLayer string // what carries it out: "ovs", or what a device calls itself
+	// Offloaded: a device knows the flow, and if DPLayer is not "ovs", does all of it.
+	Offloaded bool
 }
 
 // Sweep is how far a sweep over a datapath's flows has come; the fields belong to the

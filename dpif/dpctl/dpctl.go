@@ -77,7 +77,7 @@ func init() {
 		{"add-flows", "[dp] file", 1, 2, addFlows},
 		{"mod-flows", "[dp] file", 1, 2, modFlows},
 		{"del-flows", "[dp] [file]", 0, 2, delFlows},
-		{"offload-stats-show", "[dp]", 0, 1, unsupported},
+		{"offload-stats-show", "[dp]", 0, 1, offloadStats},
 		{"dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, dumpConntrack},
 		{"flush-conntrack", "[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]", 0, 4, flushConntrack},
 		{"cache-get-size", "[dp]", 0, 1, unsupported},

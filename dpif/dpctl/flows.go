@@ -22,6 +22,13 @@ func AppendFlow(b []byte, f *dpif.Flow, names odp.PortNames, verbose bool, now i
 	}
 	b = append(b, ", "...)
 	b = dpif.AppendStats(b, &f.Stats, now)
+	if verbose && f.Offloaded {
+		if f.DPLayer == "ovs" {
+			b = append(b, ", offloaded:partial"...)
+		} else {
+			b = append(b, ", offloaded:yes"...)
+		}
+	}
 	if verbose && f.DPLayer != "" {
 		b = append(b, ", dp:"...)
 		b = append(b, f.DPLayer...)
@@ -32,10 +39,10 @@ func AppendFlow(b []byte, f *dpif.Flow, names odp.PortNames, verbose bool, now i
 
 // dumpArgs are the arguments of dump-flows besides the datapath.
 type dumpArgs struct {
-	filter  func(*flow.Flow) bool
-	pmd     int
-	hasPMD  bool
-	nothing bool // the types asked for are ones that a userspace datapath never has
+	filter func(*flow.Flow) bool
+	pmd    int
+	hasPMD bool
+	types  map[string]bool // kinds of flows to show; nil: all
 }
 
 // takeDumpArgs takes the key=value arguments off the end.
@@ -65,17 +72,29 @@ func (c *call) types(a *dumpArgs, list string) error {
 	if list == "" {
 		return nil
 	}
-	a.nothing = true
+	a.types = map[string]bool{}
 	for _, t := range strings.Split(list, ",") {
 		switch t {
-		case "ovs", "non-offloaded", "all":
-			a.nothing = false
-		case "tc", "dpdk", "offloaded", "partially-offloaded", "":
+		case "ovs", "tc", "dpdk", "offloaded", "partially-offloaded", "non-offloaded", "all":
+			a.types[t] = true
+		case "":
 		default:
 			return c.errorf(unix.EINVAL, "Failed to parse type (%s)", t)
 		}
 	}
 	return nil
+}
+
+// wants reports whether a flow is of one of the types.
+func (a *dumpArgs) wants(f *dpif.Flow) bool {
+	kind := "non-offloaded"
+	switch {
+	case f.Offloaded && f.DPLayer == "ovs":
+		kind = "partially-offloaded"
+	case f.Offloaded:
+		kind = "offloaded"
+	}
+	return a.types == nil || a.types["all"] || a.types[f.DPLayer] || a.types[kind]
 }
 
 func dumpFlows(c *call) error {
@@ -124,7 +143,7 @@ func (c *call) dump(d Datapath, a *dumpArgs, names odp.PortNames) {
 				c.printf("flow-dump from pmd on cpu core: %d\n", pmd)
 			}
 		}
-		if f.PMD == pmd && !a.nothing {
+		if f.PMD == pmd && a.wants(f) {
 			b = AppendFlow(b[:0], f, shown, c.more > 0, c.env.Now())
 			c.out.Write(b)
 			c.out.WriteByte('\n')

@@ -82,6 +82,11 @@ type Options struct {
 	Dummy bool // a test datapath: ports get numbers from their names
 	// FormatPacket prints a packet for debug messages; nil: they go without.
 	FormatPacket func(packet []byte, packetType uint32) string
+	// FormatFlow is dpif.OffloadMatch.Format.
+	FormatFlow func(b []byte, f *flow.Flow, m *flow.Mask) []byte
+	// Offloader returns what takes flows off a device's hands; nil: a device that is a
+	// netdev.FlowOffloader does.
+	Offloader func(netdev.Device) netdev.FlowOffloader
 }
 
 // Dpif is one datapath.
@@ -112,6 +117,7 @@ type Dpif struct {
 	support dpif.Support
 	cur     *config
 	alb     alb
+	offload offload
 	lost    uint64 // see LostPorts
 	pending bool   // reconfigure in the next Run
 	// threadsChanged: threads came or went since their number was logged last.
@@ -131,6 +137,7 @@ func New(o Options) *Dpif {
 	if d.cpus == nil {
 		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}
 	}
+	d.offload.init(o)
 	d.startCycles, d.startMs = cycleCounter(), d.clock.Now()
 	d.loop = newThread(d, dpif.PMDNone, -1)
 	d.reconfigure()
@@ -161,14 +168,16 @@ func (d *Dpif) Type() string { return d.typ }
 // their owner's.
 func (d *Dpif) Close(bool) error {
 	unregister(d)
-	clear(d.ports)
-	clear(d.byName)
+	for _, s := range d.sorted() {
+		d.remove(s)
+	}
 	d.reconfigure()
 	d.loop.flows.flush()
 	if d.conntrack != nil {
 		d.conntrack.Run(d.loop.c, 1<<62) // gives back the fragments that it holds
 	}
 	d.loop.close()
+	d.offload.close()
 	return nil
 }
 
@@ -239,6 +248,7 @@ func (d *Dpif) insert(s *portState) { d.ports[s.no], d.byName[s.name] = s, s }
 func (d *Dpif) remove(s *portState) {
 	delete(d.ports, s.no)
 	delete(d.byName, s.name)
+	d.offload.dropPort(s.no)
 	d.noneBelow = min(d.noneBelow, max(s.no, 1))
 }
 
@@ -385,6 +395,7 @@ func (d *Dpif) Run(now int64) (more bool) {
 		d.loop.flows.optimize()
 	}
 	d.balance(now)
+	more = d.runOffload(now) || more
 	if d.conntrack != nil {
 		d.conntrack.Run(d.loop.c, now)
 	}
@@ -402,6 +413,7 @@ func (d *Dpif) Wait(s *poll.Set) {
 	if d.cfg.alb.on && len(d.pmds) > 0 {
 		s.Timer(d.alb.last + int64(d.cfg.alb.intervalMin)*minuteMs + 1)
 	}
+	d.offload.wait(s)
 	if d.conntrack != nil {
 		if at, ok := d.conntrack.Next(); ok {
 			s.Timer(at)
@@ -463,7 +475,7 @@ func (d *Dpif) execute(e *dpif.Execute) error {
 // Stats implements dpif.Dpif.
 func (d *Dpif) Stats() (s dpif.DPStats) {
 	for _, t := range d.threads() {
-		s.Hit += t.stats[statExactHit].Load() + t.stats[statSMCHit].Load() + t.stats[statMaskedHit].Load()
+		s.Hit += t.stats[statMarkedHit].Load() + t.stats[statExactHit].Load() + t.stats[statSMCHit].Load() + t.stats[statMaskedHit].Load()
 		s.Missed += t.stats[statMiss].Load()
 		s.Lost += t.stats[statLost].Load()
 		s.Flows += uint64(t.nFlow.Load())

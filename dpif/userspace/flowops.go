@@ -66,13 +66,15 @@ func (t *thread) flowPut(p *dpif.FlowPut) (err error) {
 		slot, _, found := t.flows.lookup(&k, p.Key.InPort)
 		switch {
 		case !found && p.Create:
-			t.flows.add(p.UFID, &p.Key, &p.Mask, p.Actions)
+			slot = t.flows.add(p.UFID, &p.Key, &p.Mask, p.Actions)
+			t.flowChanged(offloadAdd, slot)
 			t.logFlowChange(p.UFID, &p.Key, &p.Mask, nil, p.Actions, true)
 		case !found:
 			err = unix.ENOENT
 		case p.Modify:
 			t.logFlowChange(t.flows.cold[slot].ufid, &p.Key, &p.Mask, t.flows.cold[slot].actions, p.Actions, false)
 			t.flows.setActions(slot, p.Actions)
+			t.flowChanged(offloadModify, slot)
 			if p.ZeroStats {
 				f := &t.flows.hot[slot]
 				f.packets, f.bytes, f.used, f.tcpFlags = 0, 0, 0, 0
@@ -109,18 +111,23 @@ func (d *Dpif) FlowDel(ufid flow.UFID, pmd int) (sum dpif.FlowStats, err error) 
 		return sum, err // its flows went with the thread
 	}
 	var key flow.Flow
+	var mask *flow.Mask
 	d.on(pmd, func(t *thread) bool {
 		slot, ok := t.flows.byUFID[ufid]
 		if !ok {
 			return false
 		}
-		key = t.flows.cold[slot].key
+		key, mask = t.flows.cold[slot].key, t.flows.cold[slot].mask
 		addStats(&sum, t.flowStats(slot))
+		t.flowChanged(offloadDelete, slot)
 		t.flows.remove(slot)
 		t.nFlow.Store(int64(t.flows.count()))
 		err = nil
 		return true
 	})
+	if err == nil {
+		d.offload.addStats(&key, mask, &sum)
+	}
 	d.logFlow("flow_del", err, ufid, &key, nil, &sum, nil)
 	return sum, err
 }
@@ -148,6 +155,11 @@ func hideNDExt(key, mask *flow.Flow) {
 	}
 }
 
+// hidesNDExt reports that hideNDExt changes a flow.
+func hidesNDExt(key *flow.Flow, mask *flow.Mask) bool {
+	return key.DLType == flow.EthIPv6 && key.NwProto == packet.ProtoICMPv6 && (mask.IGMPGroup != 0 || mask.NDOptType != 0)
+}
+
 // describe copies a flow for the contract.
 func (t *thread) describe(slot uint32) dpif.Flow {
 	f := &t.flows.cold[slot]
@@ -173,6 +185,9 @@ func (d *Dpif) FlowGet(ufid flow.UFID, pmd int) (out dpif.Flow, err error) {
 		return true
 	})
 	out.Stats = sum
+	if err == nil {
+		d.offload.describe(&out)
+	}
 	return out, err
 }
 
@@ -199,6 +214,7 @@ func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 				if f := &buf[i]; logDpif.DbgEnabled() {
 					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
 				}
+				d.offload.describe(&buf[i])
 				if !fn(&buf[i]) {
 					return
 				}
@@ -248,6 +264,7 @@ func (d *Dpif) FlowSweep(at *dpif.Sweep, n int, fn func(*dpif.Flow)) (more bool)
 				if f := &buf[i]; logDpif.DbgEnabled() {
 					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
 				}
+				d.offload.describe(&buf[i])
 				fn(&buf[i])
 			}
 		}
@@ -280,6 +297,7 @@ func (t *thread) sweep(at *uint32, buf *[]dpif.Flow) (more bool) {
 // FlowFlush implements dpif.Dpif.
 func (d *Dpif) FlowFlush() error {
 	doAll(d.threads(), func(t *thread) {
+		t.flowsRemoved()
 		t.flows.flush()
 		t.nFlow.Store(0)
 	})

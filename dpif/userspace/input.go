@@ -85,11 +85,18 @@ const (
 // the packets that they do not know.
 func (t *thread) classify(sc *scratch, b *packet.Batch) (missed uint32) {
 	useEMC := t.emcMin != 0
-	hits, smcHits := 0, 0
+	hits, smcHits, marked := 0, 0, 0
 	for n, i := range b.Slice() {
 		m := t.p.Meta(i)
 		k := &sc.keys[n]
 		flow.Extract(t.p.Data(i), m, t.p.Cold(i), k)
+		if m.Offload&packet.FlowMarked != 0 {
+			if slot, ok := t.takeMark(m); ok {
+				sc.slots[n] = slot
+				marked++
+				continue
+			}
+		}
 		h := k.HashTuple()
 		sc.hashes[n] = h
 		if useEMC {
@@ -109,6 +116,9 @@ func (t *thread) classify(sc *scratch, b *packet.Batch) (missed uint32) {
 		}
 		sc.slots[n] = noSlot
 		missed |= 1 << n
+	}
+	if marked != 0 {
+		t.stats.add(statMarkedHit, uint64(marked))
 	}
 	if hits != 0 {
 		t.stats.add(statExactHit, uint64(hits))
@@ -241,6 +251,7 @@ func (t *thread) install(sc *scratch, n int, port uint32, v *dpif.Verdict) error
 		slot = t.flows.add(sc.upcall.UFID, &sc.flow, &v.Mask, actions)
 		t.logFlowChange(sc.upcall.UFID, &sc.flow, &v.Mask, nil, actions, true)
 		t.nFlow.Store(int64(t.flows.count()))
+		t.flowChanged(offloadAdd, slot)
 	}
 	t.remember(&sc.keys[n], sc.hashes[n], slot)
 	return err

@@ -56,6 +56,7 @@ type config struct {
 	smc        bool
 	maxSleepUs int64 // -1: sleep by default
 	albLoad    uint64
+	offload    bool // changes of flows go to the offload queue
 }
 
 // openQueues takes the queues of a device into use.

@@ -107,6 +107,7 @@ func (d *Dpif) detach(stale []*portState, wanted []CPU) {
 			continue
 		}
 		log.Info("PMD thread on numa_id: %d, core id: %2d destroyed.", t.numa, t.core)
+		t.do(t.flowsRemoved)
 		t.stop()
 		d.threadsChanged = true
 	}
@@ -188,7 +189,7 @@ func (d *Dpif) attach(polls map[int][]*rxq) {
 
 // newConfig is the configuration as the ports and settings are now.
 func (d *Dpif) newConfig() *config {
-	cfg := &config{seq: d.cur.seq, bonds: d.bonds, emcMin: d.cfg.emcMin, smc: d.cfg.smc, maxSleepUs: d.cfg.maxSleepUs, albLoad: d.cfg.alb.load}
+	cfg := &config{seq: d.cur.seq, bonds: d.bonds, emcMin: d.cfg.emcMin, smc: d.cfg.smc, maxSleepUs: d.cfg.maxSleepUs, albLoad: d.cfg.alb.load, offload: d.cfg.offload != 0}
 	for _, s := range d.sorted() {
 		for len(cfg.ports) <= int(s.no) {
 			cfg.ports = append(cfg.ports, nil)

@@ -22,6 +22,7 @@ type settings struct {
 	perf       bool
 	txFlush    int
 	alb        albSettings
+	offload    int  // threads that offload flows; 0: nobody does
 	logged     bool // the sleep setting was logged once
 }
 
@@ -54,12 +55,16 @@ func (d *Dpif) SetConfig(m map[string]string) {
 	s.setAssign(m)
 	s.setSleep(m)
 	s.alb.set(m)
+	s.setOffload(m)
+	if s.offload != 0 {
+		d.offload.start(s.offload)
+	}
 	s.logged = true
 	d.cfg = s
 	s.log(&old)
 	if s.cpuMask != old.cpuMask || s.assign != old.assign || s.isolate != old.isolate {
 		d.pending = true
-	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.maxSleepUs != old.maxSleepUs || s.alb.load != old.alb.load {
+	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.maxSleepUs != old.maxSleepUs || s.alb.load != old.alb.load || s.offload != old.offload {
 		cfg := d.newConfig()
 		doAll(d.threads(), func(t *thread) { t.apply(cfg, t.polls, t.txID) })
 		d.cur = cfg
@@ -96,6 +101,15 @@ func (s *settings) setAssign(m map[string]string) {
 		log.Warn("pmd-rxq-isolate can only be set false when using pmd-rxq-assign=group")
 		s.isolate = true
 	}
+}
+
+// setOffload follows hw-offload, which once on stays on until the process restarts, as
+// in stock.
+func (s *settings) setOffload(m map[string]string) {
+	if s.offload != 0 || !boolKey(m, "hw-offload", false) {
+		return
+	}
+	s.offload = flowAPI.enable(m)
 }
 
 func (s *settings) setSleep(m map[string]string) {

@@ -123,7 +123,8 @@ func (t *thread) showStats(b *strings.Builder) {
 	fmt.Fprintf(b, "  packets received: %d\n", s[statRecv])
 	fmt.Fprintf(b, "  packet recirculations: %d\n", s[statRecirc])
 	fmt.Fprintf(b, "  avg. datapath passes per packet: %.02f\n", passes)
-	b.WriteString("  phwol hits: 0\n  mfex opt hits: 0\n  simple match hits: 0\n")
+	fmt.Fprintf(b, "  phwol hits: %d\n", s[statMarkedHit])
+	b.WriteString("  mfex opt hits: 0\n  simple match hits: 0\n")
 	fmt.Fprintf(b, "  emc hits: %d\n", s[statExactHit])
 	fmt.Fprintf(b, "  smc hits: %d\n", s[statSMCHit])
 	fmt.Fprintf(b, "  megaflow hits: %d\n", s[statMaskedHit])
@@ -308,7 +309,8 @@ func perfPackets(b *strings.Builder, s *[nStats]uint64, duration float64) {
 		fmt.Fprintf(b, "  Rx packets:         %12d  (%.0f Kpps, %.0f cycles/pkt)\n", rx, float64(rx)/duration/1000,
 			ratio(s[statBusyCycles], rx))
 		fmt.Fprintf(b, "  Datapath passes:    %12d  (%.2f passes/pkt)\n", passes, ratio(passes, rx))
-		for _, name := range []string{"- PHWOL hits:       ", "- MFEX Opt hits:    ", "- Simple Match hits:"} {
+		fmt.Fprintf(b, "  - PHWOL hits:       %12d  (%5.1f %%)\n", s[statMarkedHit], percent(s[statMarkedHit]))
+		for _, name := range []string{"- MFEX Opt hits:    ", "- Simple Match hits:"} {
 			fmt.Fprintf(b, "  %s%12d  (%5.1f %%)\n", name, 0, 0.0)
 		}
 		fmt.Fprintf(b, "  - EMC hits:         %12d  (%5.1f %%)\n", s[statExactHit], percent(s[statExactHit]))

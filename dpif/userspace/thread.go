@@ -15,7 +15,8 @@ import (
 
 // Counters of a thread, stock's PMD_STAT_*.
 const (
-	statExactHit = iota
+	statMarkedHit = iota // the device found the flow
+	statExactHit
 	statSMCHit
 	statMaskedHit
 	statMiss
@@ -86,6 +87,9 @@ type thread struct {
 	// emcMin is the insertion limit for the packets in work; 0: EMC is off.
 	emcMin uint32
 	txID   int // which of a device's transmit queues is the thread's
+
+	// marked is the flows by the mark that devices know them by (offload.go).
+	marked []cache.Ref
 
 	// Of the control thread: only pinned queues; the queues given to the thread;
 	// the counters at the last clear, and when that was.

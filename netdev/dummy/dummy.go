@@ -113,9 +113,10 @@ type Device struct {
 	rxqs    []*rxQueue   //
 	txqs    []*txQueue   //
 	conn    conn         // stream or pstream
-	txPcap  *pcapFile    // nil: none
-	rxPcap  *pcapFile    // nil: none; may be txPcap
-	want    struct {     // dummy-pmd: takes effect in Reconfigure
+	flows   []netdev.OffloadFlow
+	txPcap  *pcapFile // nil: none
+	rxPcap  *pcapFile // nil: none; may be txPcap
+	want    struct {  // dummy-pmd: takes effect in Reconfigure
 		nRxq, nTxq, numa int
 	}
 	pending bool // want differs from what is in force

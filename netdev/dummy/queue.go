@@ -26,11 +26,17 @@ type rxQueue struct {
 	dev   *Device
 	id    int
 	wake  *poll.Event // set while packets wait; only of a dummy-pmd
-	pkts  [][]byte    // guarded by dev.mu
+	pkts  []received  // guarded by dev.mu
 	stats queueStats  // guarded by dev.mu
 	// closed keeps a queue that was replaced from taking packets; guarded by
 	// dev.mu.
 	closed bool
+}
+
+// received is a packet that waits, with the mark of its flow (0: none).
+type received struct {
+	data []byte
+	mark uint32
 }
 
 var _ netdev.RxQueue = (*rxQueue)(nil)
@@ -51,11 +57,11 @@ func (q *rxQueue) close() {
 }
 
 // putLocked queues a packet, or drops it when the queue is full.
-func (q *rxQueue) putLocked(data []byte) {
+func (q *rxQueue) putLocked(p received) {
 	if q.closed || len(q.pkts) >= maxQueued {
 		return
 	}
-	q.pkts = append(q.pkts, data)
+	q.pkts = append(q.pkts, p)
 	if q.wake != nil {
 		q.wake.Set()
 	}
@@ -70,12 +76,16 @@ func (q *rxQueue) Recv(c *packet.Cache, b *packet.Batch) (int, error) {
 	if len(q.pkts) == 0 || b.Full() {
 		return 0, nil
 	}
-	data := q.pkts[0]
+	data := q.pkts[0].data
 	i := c.New(data)
 	if i == 0 {
 		return 0, fmt.Errorf("%s: receive: %w", d.Name(), unix.ENOBUFS)
 	}
-	q.pkts[0] = nil
+	if mark := q.pkts[0].mark; mark != 0 {
+		m := c.Pool().Meta(i)
+		m.Hash, m.Offload = mark, m.Offload&^packet.HashValid|packet.FlowMarked
+	}
+	q.pkts[0] = received{}
 	q.pkts = q.pkts[1:]
 	if len(q.pkts) == 0 {
 		q.pkts = nil
@@ -118,8 +128,9 @@ func (d *Device) Receive(data []byte, qid int) {
 
 func (d *Device) receiveLocked(data []byte, qid int) {
 	d.rxPcap.write(data)
+	mark := d.markLocked(data)
 	if qid >= 0 && qid < len(d.rxqs) {
-		d.rxqs[qid].putLocked(data)
+		d.rxqs[qid].putLocked(received{data, mark})
 	}
 }
 

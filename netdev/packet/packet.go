@@ -72,6 +72,9 @@ const (
 	// without telling which (AF_XDP behind a veth): the datapath looks at the field
 	// once it knows the layers (Pool.DetectPartial).
 	CsumUnmarked = 1 << 1
+	// FlowMarked says that the device found the packet's flow (netdev.FlowOffloader):
+	// Meta.Hash holds the flow's mark instead of a hash.
+	FlowMarked = 1 << 2
 )
 
 // Bits of Meta.Cold.

@@ -34,6 +34,19 @@ func FormatPacket(b []byte, packetType uint32) string {
 	return string(p.b)
 }
 
+// AppendFlow appends the text of a flow; a nil mask stands for the fields that a packet
+// like it has.
+func AppendFlow(b []byte, f *flow.Flow, mask *flow.Mask) []byte {
+	m := match.Match{Flow: *f}
+	if mask != nil {
+		m.Mask = *mask
+	} else {
+		m.Mask = packetMask(f)
+	}
+	m.ZeroWildcarded()
+	return m.AppendText(b, nil, match.DefaultPriority)
+}
+
 func (p *printer) packet(b []byte, packetType uint32) {
 	var m match.Match
 	meta := flow.ExtractFlow(b, &flow.Flow{PacketType: packetType}, &m.Flow)

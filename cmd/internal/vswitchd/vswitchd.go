@@ -29,6 +29,7 @@ import (
 	"sluice/netdev/tap"
 	"sluice/netdev/vhostuser"
 	"sluice/netdev/vport"
+	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/stream"
@@ -173,7 +174,7 @@ func (s *Switch) openDatapath(typ string) (dpif.Dpif, error) {
 
 func (s *Switch) newDatapath(typ, name string, pool *packet.Pool) dpif.Dpif {
 	d := userspace.New(userspace.Options{Type: typ, Name: name, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus,
-		Dummy: slices.Contains(s.dummies, typ)})
+		Dummy: slices.Contains(s.dummies, typ), FormatFlow: ofp.AppendFlow})
 	d.SetConntrack(conntrack.New())
 	return d
 }
