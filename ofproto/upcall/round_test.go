@@ -13,6 +13,7 @@ import (
 	"sluice/dpif/userspace"
 	"sluice/internal/clock"
 	"sluice/netdev/packet"
+	"sluice/ofproto/xlate"
 )
 
 // threadTime is the CPU time of the calling thread.
@@ -37,7 +38,7 @@ func BenchmarkRound(b *testing.B) {
 	dp := userspace.New(userspace.Options{Type: "dummy", Name: b.Name(), Clock: &clock.Fake{}, Pool: pool})
 	defer dp.Close(true)
 	bed := newBed(b)
-	u := New(dp, bed.pool, &bed.mega, nil)
+	u := New(dp, bed.pool, &bed.mega, xlate.DirectSink{}, nil)
 	u.SetSnapshot(bed.u.Snapshot())
 	u.SetLimits(2*n, 10000, 500)
 	u.SetFlowLimit(2 * n)
