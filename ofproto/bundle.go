@@ -16,6 +16,13 @@ type bundleRef struct {
 	cfg BundleConfig
 }
 
+// vlans returns the part of c that the addresses learned on the bundle depend on.
+func (c *BundleConfig) vlans() BundleConfig {
+	out := *c
+	out.Members, out.Bond, out.LACP = nil, nil, nil
+	return out
+}
+
 // isPatch reports that p has no datapath port: packets to it go on in the bridge of
 // its peer.
 func isPatch(p *Port) bool { return p.Type == "patch" }
@@ -44,12 +51,12 @@ func (b *Backer) configure(r *switchRef) {
 		seen[c.Name] = true
 		ref := r.bundles[c.Name]
 		if ref == nil {
-			ref = &bundleRef{id: b.nextBundle, cfg: *c}
+			ref = &bundleRef{id: b.nextBundle, cfg: c.vlans()}
 			b.nextBundle++
 			r.bundles[c.Name] = ref
-		} else if !reflect.DeepEqual(ref.cfg, *c) {
+		} else if cfg := c.vlans(); !reflect.DeepEqual(ref.cfg, cfg) {
 			r.ml.FlushPort(ref.id)
-			ref.cfg = *c
+			ref.cfg = cfg
 		}
 	}
 	for name, ref := range r.bundles {
@@ -127,7 +134,9 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 	for i := range cfg.Bundles {
 		c := &cfg.Bundles[i]
 		if ref := r.bundles[c.Name]; ref != nil {
-			br.Bundles = append(br.Bundles, bundle(ref.id, c, ports))
+			bu := bundle(ref.id, c, ports)
+			bu.Bond = r.sw.bonds.view(c.Name)
+			br.Bundles = append(br.Bundles, bu)
 		}
 	}
 	r.describeMirrors(br, cfg.Mirrors)
@@ -138,7 +147,7 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 func bundle(id xlate.BundleID, c *BundleConfig, ports map[uint32]*xlate.Port) *xlate.Bundle {
 	bu := &xlate.Bundle{
 		ID: id, Name: c.Name, Trunks: vlanSet(c.Trunks), CVLANs: vlanSet(c.CVLANs), QinQType: c.QinQEthType,
-		PrioTags: xlate.PriorityTags(c.PriorityTags), Protected: c.Protected, Bond: len(c.Members) > 1,
+		PrioTags: xlate.PriorityTags(c.PriorityTags), Protected: c.Protected,
 	}
 	if c.Tag >= 0 {
 		bu.VLAN = uint16(c.Tag) & flow.VLANVIDMask

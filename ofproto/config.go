@@ -2,9 +2,11 @@ package ofproto
 
 import (
 	"sluice/dpif/flow"
+	"sluice/ofproto/bond"
 	"sluice/ofproto/classifier"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/field"
+	"sluice/ofproto/proto/lacp"
 )
 
 // SwitchConfig is what the database wants of one bridge.  cmd/ovs-vswitchd/bridge
@@ -118,45 +120,22 @@ type BundleConfig struct {
 	QinQEthType  uint16   // 0x88a8 or 0x8100
 	PriorityTags PriorityTags
 	Protected    bool
-	Bond         *BondConfig // with several members
-	LACP         *LACPConfig
+	Bond         *BondConfig  // with several members
+	LACP         *lacp.Config // nil: off
 }
 
 // MemberConfig is an interface in a bundle.
 type MemberConfig struct {
 	OFPort uint32
-	LACP   *LACPMemberConfig
+	LACP   lacp.MemberConfig // with LACP on the bundle
 }
 
-// BondConfig is how a bond spreads packets.
+// BondConfig is how a bundle with several members is a bond.
 type BondConfig struct {
-	Mode         string // "active-backup", "balance-slb", "balance-tcp"
-	UpDelayMs    int
-	DownDelayMs  int
-	RebalanceMs  int
-	Basis        uint32
-	FallbackAB   bool
-	Primary      string
-	ActiveMAC    flow.MAC
-	UseLBOutput  bool
-	MIIMonitorMs int // 0: carrier events
-}
-
-// LACPConfig is LACP on a bundle.
-type LACPConfig struct {
-	Active   bool
-	SystemID flow.MAC
-	Priority uint16
-	Fast     bool
-	Fallback bool
-}
-
-// LACPMemberConfig is LACP on one interface.
-type LACPMemberConfig struct {
-	Name     string
-	PortID   uint16
-	Priority uint16
-	Key      uint16
+	bond.Config
+	// ActiveMAC is the address of the member that was active when the database was
+	// last told; a new bond makes it active again.
+	ActiveMAC flow.MAC
 }
 
 // MirrorConfig is a Mirror row; ports are named by their bundles.

@@ -46,6 +46,9 @@ type Datapath interface {
 	MeterGet(id uint32) (dpif.MeterStats, error)
 	MeterDel(id uint32) error
 
+	// Bonds of the datapath, and what they need to know of other layers.
+	bondDatapath
+
 	// CTFlush deletes connections; see ofp.CTFlush.
 	CTFlush(*ofp.CTFlush) error
 }

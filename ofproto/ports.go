@@ -118,6 +118,7 @@ func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, erro
 	}
 	ps.add(p)
 	sw.configureProtocols(now)
+	sw.configureBonds(now)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
 	sw.dp.Configured(sw)
 	return no, nil
@@ -130,6 +131,7 @@ func (sw *Switch) delPort(ofport uint32, now int64) error {
 		return unix.ENODEV
 	}
 	sw.protocols.portGone(p)
+	sw.bondPortGone(p, now)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortDeleted)
 	ps.remove(p)
 	if ofport != LocalPort {

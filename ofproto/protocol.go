@@ -61,7 +61,11 @@ const maxFrames = 4096
 var cFrameOverflow = coverage.New("protocol_frame_overflow")
 
 // newProtocols makes the protocols of a switch in the order in which they run.
-func newProtocols(sw *Switch) []entry { return nil }
+func newProtocols(sw *Switch) []entry {
+	return []entry{
+		{xlate.SlowLACP, &sw.lacp},
+	}
+}
 
 func (ps *protocols) init(sw *Switch) { ps.all = newProtocols(sw) }
 

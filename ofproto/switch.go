@@ -43,6 +43,8 @@ type Switch struct {
 	conns *connmgr.Manager
 
 	protocols protocols
+	lacp      lacpProtocol
+	bonds     bonds
 	tun       *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec       ofp.Context     // kept, since it makes actions in chunks
 	gone      []*goneFlow     // flows whose flow_removed waits, oldest first
@@ -78,6 +80,7 @@ func New(dp Datapath, cfg SwitchConfig, env Env, now int64) (*Switch, error) {
 		tun: &field.TunTable{}, dumpSeq: dp.DumpSeq(),
 	}
 	sw.ports.init()
+	sw.lacp.sw = sw
 	sw.protocols.init(sw)
 	sw.pins.event = poll.NewEvent()
 	sw.conns = connmgr.New(cfg.Name, sw.Tables, sw.streamOptions, now)
@@ -135,6 +138,7 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 	}
 	sw.conns.Configure(sw.controllers(), cfg.FailMode == FailStandalone)
 	sw.configureProtocols(now)
+	sw.configureBonds(now)
 	sw.processEvents()
 	sw.dp.Configured(sw)
 	return nil
@@ -205,6 +209,7 @@ func (sw *Switch) flush() {
 // Destroy ends the bridge: connections are closed, ports leave the datapath.
 func (sw *Switch) Destroy(now int64) {
 	sw.conns.SetNow(now)
+	sw.dropBonds(now)
 	for _, p := range sw.Ports() {
 		sw.dp.PortDel(sw, p)
 	}
@@ -244,6 +249,7 @@ func (sw *Switch) Run(now int64) {
 	sw.expire(now)
 	sw.runProtocols(now)
 	sw.pollPorts(now)
+	sw.runBonds(now)
 	// Translation learns flows, which changes what other packets do.
 	if v := sw.Tables.Version(); v != sw.version {
 		sw.version = v
@@ -275,6 +281,7 @@ func (sw *Switch) Wait(s *poll.Set) {
 	sw.conns.Wait(s)
 	sw.pins.event.Wait(s)
 	sw.protocols.wait(s)
+	sw.bonds.wait(s)
 	for _, p := range sw.ports.sorted {
 		if p.Dev.ChangeSeq() != p.changeSeq || (p.MayEnable && p.Dev.Carrier()) != p.enabled {
 			s.Immediate()

@@ -112,7 +112,7 @@ type Dpif struct {
 	// list is the loop's thread and pmds, for FlowCount on other threads.
 	list    atomic.Pointer[[]*thread]
 	cfg     settings
-	bonds   map[uint32][]uint32
+	bonds   map[uint32]*bondMap
 	meters  meter.Table
 	support dpif.Support
 	cur     *config
@@ -133,7 +133,7 @@ var _ dpif.Dpif = (*Dpif)(nil)
 // New makes a datapath without ports.
 func New(o Options) *Dpif {
 	d := &Dpif{typ: o.Type, name: o.Name, dummy: o.Dummy, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
-		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, byName: map[string]*portState{}, noneBelow: 1, bonds: map[uint32][]uint32{}, cfg: defaultSettings(), cur: &config{}, support: allSupport()}
+		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, byName: map[string]*portState{}, noneBelow: 1, bonds: map[uint32]*bondMap{}, cfg: defaultSettings(), cur: &config{}, support: allSupport()}
 	if d.cpus == nil {
 		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}
 	}
@@ -482,22 +482,6 @@ func (d *Dpif) Stats() (s dpif.DPStats) {
 	}
 	s.Masks, s.MaskHit, s.CacheHit = ^uint32(0), ^uint64(0), ^uint64(0)
 	return s
-}
-
-// BondSet sets which port each hash bucket of a bond goes to (LBOutput); an empty
-// list removes the bond.
-func (d *Dpif) BondSet(id uint32, members []uint32) {
-	bonds := map[uint32][]uint32{}
-	for k, v := range d.bonds {
-		bonds[k] = v
-	}
-	if len(members) == 0 {
-		delete(bonds, id)
-	} else {
-		bonds[id] = slices.Clone(members)
-	}
-	d.bonds = bonds
-	d.reconfigure()
 }
 
 // MeterFeatures implements dpif.Dpif.

@@ -43,23 +43,6 @@ func (t *thread) Output(b *packet.Batch, port uint32) {
 	b.N = 0
 }
 
-// LBOutput implements exec.Env: the packet's hash picks the member of the bond.
-func (t *thread) LBOutput(b *packet.Batch, bond uint32) {
-	members := t.cfg.bonds[bond]
-	if members == nil {
-		cInvalidBond.Add(uint64(b.N))
-		t.c.FreeBatch(b)
-		return
-	}
-	one := t.x.GetBatch()
-	for _, i := range b.Slice() {
-		one.Add(i)
-		t.Output(one, members[t.hashOf(i)%uint32(len(members))])
-	}
-	t.x.PutBatch(one)
-	b.N = 0
-}
-
 // flowOf is the flow of a packet as it is now.
 func (t *thread) flowOf(i packet.Index) *flow.Flow {
 	var k flow.Mini

@@ -51,8 +51,7 @@ type portState struct {
 type config struct {
 	seq        uint64  // grows by one with each reconfiguration
 	ports      []*port // by number; nil: none
-	bonds      map[uint32][]uint32
-	emcMin     uint32 // insert when a random number is not above; 0: EMC is off
+	emcMin     uint32  // insert when a random number is not above; 0: EMC is off
 	smc        bool
 	maxSleepUs int64 // -1: sleep by default
 	albLoad    uint64

@@ -228,28 +228,6 @@ func PMDRxqRebalance(args []string) (string, error) {
 	return "pmd rxq rebalance requested.\n", nil
 }
 
-// BondShow is dpif-netdev/bond-show.
-func BondShow(args []string) (string, error) {
-	d, err := pick(strings.Join(args, " "))
-	if err != nil || len(d.bonds) == 0 {
-		return "", err
-	}
-	ids := make([]uint32, 0, len(d.bonds))
-	for id := range d.bonds {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	var b strings.Builder
-	b.WriteString("Bonds:\n")
-	for _, id := range ids {
-		fmt.Fprintf(&b, "  bond-id %d:\n", id)
-		for bucket, member := range d.bonds[id] {
-			fmt.Fprintf(&b, "    bucket %d - member %d\n", bucket, member)
-		}
-	}
-	return b.String(), nil
-}
-
 // PMDPerfShow is dpif-netdev/pmd-perf-show, without histograms: those need
 // pmd-perf-metrics, whose collection is not offered.
 func PMDPerfShow(args []string) (string, error) {

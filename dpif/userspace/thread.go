@@ -101,6 +101,7 @@ type thread struct {
 	cfg    *config
 	polls  []*rxq
 	tx     []*txPort // by port number
+	bonds  []bond    // by id
 	dirty  []*txPort // ports with waiting packets
 	active []*txPort // ports whose queue wants Flush
 	cur    *rxq      // queue that is being processed
@@ -190,6 +191,7 @@ func (t *thread) apply(cfg *config, polls []*rxq, txID int) {
 		}
 		t.tx[no].active = false
 	}
+	t.setBonds()
 	if cfg.smc && t.smc == nil {
 		t.smc = cache.NewSMC()
 	}

@@ -2,6 +2,7 @@ package xlate
 
 import (
 	"sluice/dpif/flow"
+	"sluice/ofproto/bond"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/table"
@@ -20,6 +21,7 @@ const (
 	EffectGroup                            // Group, Bucket: a group was used; Bucket < 0: all buckets
 	EffectPort                             // Tx, Rx: a patch or tunnel port carried the packet
 	EffectMirror                           // Mirror: it got a copy
+	EffectBond                             // Load, Bucket: a bond carried the packet by its hash
 )
 
 // Effect is one thing, other than datapath actions, that handling a packet does:
@@ -48,6 +50,7 @@ type Effect struct {
 	Learn   *LearnedFlow
 	Tx, Rx  Counter
 	Mirror  *MirrorStats
+	Load    *bond.Load
 }
 
 // Stats is what to credit effects with.

@@ -65,6 +65,8 @@ func Apply(effects []Effect, s *Stats, done bool) {
 		case EffectMirror:
 			e.Mirror.Packets.Add(s.Packets)
 			e.Mirror.Bytes.Add(s.Bytes)
+		case EffectBond:
+			e.Load.Add(int(e.Bucket), s.Bytes)
 		case EffectNormal:
 			if !done {
 				e.ML.Update(e.MAC, e.VLAN, e.Bundle, e.GratARP, e.Bond, s.Now)

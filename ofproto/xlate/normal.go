@@ -184,6 +184,9 @@ func (ctx *context) normal() {
 		ctx.report(NodeDetail, "packet has reserved destination MAC, dropping")
 		return
 	}
+	if in.Bond != nil && port != nil && !ctx.bondAdmits(in, port, t[0].vid) {
+		return
+	}
 	ctx.learnMAC(in, port, t[0].vid)
 
 	id, ok := ctx.bridge.ML.Lookup(f.DLDst, t[0].vid)
@@ -209,7 +212,7 @@ func (ctx *context) normal() {
 func (ctx *context) learnMAC(in *Bundle, port *Port, vlan uint16) {
 	f := &ctx.flow
 	e := Effect{Kind: EffectNormal, ML: ctx.bridge.ML, MAC: f.DLSrc, VLAN: vlan, Bundle: in.ID,
-		GratARP: isGratuitousARP(f, ctx.wc), Bond: in.Bond}
+		GratARP: isGratuitousARP(f, ctx.wc), Bond: in.Bond != nil}
 	if in == noneBundle {
 		return
 	}
@@ -244,8 +247,15 @@ func (ctx *context) toBundle(b *Bundle, t *tags) {
 	if len(b.Ports) == 0 {
 		return // not configured in full yet
 	}
+	to := b.Ports[0].OFPort
+	if b.Bond != nil {
+		var ok bool
+		if to, ok = ctx.bondOutput(b.Bond, out[0].vid); !ok {
+			return
+		}
+	}
 	old := ctx.flow.VLANs
 	out.put(&ctx.flow, b.PrioTags)
-	ctx.toPort(b.Ports[0].OFPort, true, false, false)
+	ctx.toPort(to, true, false, false)
 	ctx.flow.VLANs = old
 }

@@ -120,6 +120,8 @@ func (ctx *context) mayOutputSTP(p *Port) bool {
 func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 	f := &ctx.flow
 	p := ctx.bridge.Port(ofport)
+	via := ctx.via
+	ctx.via = nil
 	if !ctx.mayOutput(p, checkSTP) {
 		return
 	}
@@ -145,16 +147,25 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 	}
 	if p.ODP != dpif.PortNone {
 		ctx.commit()
-		if ctx.snapLen > 0 && ctx.snapLen < math.MaxUint16 {
-			ctx.actions = append(ctx.actions, odp.Action{Type: odp.Trunc, Arg: uint32(ctx.snapLen)})
-			if !ctx.bridge.Support.Truncate {
-				ctx.out.Slow |= SlowAction
-			}
+		if via != nil {
+			ctx.bondRecirc(via)
+		} else {
+			ctx.emitOutput(p)
 		}
-		ctx.actions = append(ctx.actions, odp.Action{Type: odp.Output, Port: p.ODP})
 	}
 	ctx.mirrorOutput(p)
 	f.VLANs, f.NwTOS, f.DLDst, f.DLSrc, f.PacketType, f.DLType = vlans, tos, dst, src, pt, dlType
+}
+
+// emitOutput has the datapath send the packet out of p.
+func (ctx *context) emitOutput(p *Port) {
+	if ctx.snapLen > 0 && ctx.snapLen < math.MaxUint16 {
+		ctx.actions = append(ctx.actions, odp.Action{Type: odp.Trunc, Arg: uint32(ctx.snapLen)})
+		if !ctx.bridge.Support.Truncate {
+			ctx.out.Slow |= SlowAction
+		}
+	}
+	ctx.actions = append(ctx.actions, odp.Action{Type: odp.Output, Port: p.ODP})
 }
 
 // patch continues the translation in the bridge behind a patch port.  What that

@@ -6,6 +6,7 @@ import (
 
 	"sluice/dpif"
 	"sluice/dpif/flow"
+	"sluice/ofproto/bond"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/table"
@@ -129,8 +130,8 @@ type Bundle struct {
 	PrioTags   PriorityTags
 	Floodable  bool // no port has PortNoFlood; Build computes it
 	Protected  bool
-	Bond       bool // more than one port
-	MirrorOut  bool // reserved for the output of mirrors; Build sets it
+	Bond       *bond.View // nil: one port only
+	MirrorOut  bool       // reserved for the output of mirrors; Build sets it
 	Ports      []*Port
 	Bridge     *Bridge
 	SourceMask uint32 // mirrors that select what comes in

@@ -1,5 +1,7 @@
 package xlate
 
+import "sluice/dpif/flow"
+
 // Frame is a link protocol's frame that came in by a port.
 type Frame struct {
 	Bridge BridgeID
@@ -28,4 +30,10 @@ func (ctx *context) special(p *Port) bool {
 
 // protocolOf returns which of the protocols that p hears the frame belongs to, or 0,
 // and adds to the mask what that depends on.
-func (ctx *context) protocolOf(p *Port) SlowReason { return 0 }
+func (ctx *context) protocolOf(p *Port) SlowReason {
+	// The mask always has DLType.
+	if p.Hears&SlowLACP != 0 && ctx.flow.DLType == flow.EthLACP {
+		return SlowLACP
+	}
+	return 0
+}

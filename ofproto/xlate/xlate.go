@@ -32,6 +32,7 @@ import (
 	"sluice/dpif/odp"
 	"sluice/internal/coverage"
 	"sluice/internal/vlog"
+	"sluice/ofproto/bond"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/table"
@@ -178,6 +179,7 @@ type context struct {
 	snapLen          uint16        // of the mirror that a copy is on its way to
 	frozenIn         *recirc.State // what this translation resumed from
 	firstPort        PortID        // the port that the packet came in by first
+	via              *bond.View    // the bond by which the datapath is to send, of the output to come
 
 	pendingEncap, pendingDecap bool
 	encapData                  []byte // metadata TLVs of an NSH header to come

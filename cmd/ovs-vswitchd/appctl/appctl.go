@@ -7,6 +7,8 @@
 package appctl
 
 import (
+	"slices"
+
 	"sluice/cmd/ovs-vswitchd/bridge"
 	"sluice/dpif"
 	"sluice/ofproto/tunnel"
@@ -34,7 +36,7 @@ type command struct {
 
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
-	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, bondCommands}
+	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, bondCommands, lacpCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}
@@ -43,7 +45,7 @@ func Register(srv *unixctl.Server, env *Env, dummy bool) {
 			srv.Register(c.name, c.usage, c.minArgs, c.maxArgs, func(r *unixctl.Request) { c.fn(env, r) })
 		}
 	}
-	for _, c := range hiddenCommands {
+	for _, c := range slices.Concat(hiddenCommands, oldBondCommands) {
 		srv.RegisterHidden(c.name, c.minArgs, c.maxArgs, func(r *unixctl.Request) { c.fn(env, r) })
 	}
 	registerDpctl(srv, env)

@@ -129,6 +129,17 @@ type port struct {
 	row    *vswitch.Port
 	synth  bool // made up, because the database lacks the local port
 	ifaces []*iface
+	fake   *iface // see wantsFake
+	// shownActive is bond_active_slave as the database was told.
+	shownActive string
+}
+
+// devices returns the interfaces, and the made-up one.
+func (p *port) devices() []*iface {
+	if p.fake == nil {
+		return p.ifaces
+	}
+	return append(slices.Clip(p.ifaces), p.fake)
 }
 
 // iface is an Interface row with its open device.
@@ -141,6 +152,7 @@ type iface struct {
 	ofport    uint32
 	changeSeq uint64
 	refreshed bool
+	shownLACP *bool // lacp_current as the database was told
 }
 
 // New makes the bridges of a database; nothing happens before Run.
@@ -251,7 +263,7 @@ func (b *Bridges) runSwitches(now int64) {
 	}
 	for _, br := range b.sorted() {
 		for _, p := range br.sortedPorts() {
-			for _, i := range p.ifaces {
+			for _, i := range p.devices() {
 				i.dev.Run(now)
 			}
 		}
@@ -306,7 +318,7 @@ func (b *Bridges) Wait(s *poll.Set) {
 	for _, br := range b.bridges {
 		br.sw.Wait(s)
 		for _, p := range br.ports {
-			for _, i := range p.ifaces {
+			for _, i := range p.devices() {
 				i.dev.Wait(s)
 			}
 		}

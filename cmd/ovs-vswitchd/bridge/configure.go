@@ -49,6 +49,7 @@ func (b *Bridges) configure(br *bridge, root *vswitch.OpenVSwitch, now int64) {
 		log.Err("bridge %s: %s", br.name, errno.Text(err))
 	}
 	for _, p := range br.sortedPorts() {
+		p.configureMII()
 		for _, i := range p.ifaces {
 			b.configureIface(br, p, i)
 		}
@@ -199,7 +200,7 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 	}
 	cfg.Snoops = []string{"punix:" + b.env.RunDir + "/" + br.name + ".snoop"}
 	for _, p := range br.sortedPorts() {
-		cfg.Bundles = append(cfg.Bundles, bundle(p))
+		cfg.Bundles = append(cfg.Bundles, br.bundle(p))
 	}
 	cfg.Mirrors = b.mirrors(br)
 	cfg.QueueDSCP = b.queueDSCP(br)
@@ -365,10 +366,10 @@ func queueSize(r *vswitch.Controller, oc map[string]string) int {
 }
 
 // bundle reads a Port row.
-func bundle(p *port) ofproto.BundleConfig {
+func (br *bridge) bundle(p *port) ofproto.BundleConfig {
 	c := ofproto.BundleConfig{Name: p.name, Tag: -1, VLANMode: ofproto.VLANTrunk, QinQEthType: 0x88a8}
 	for _, i := range p.ifaces {
-		c.Members = append(c.Members, ofproto.MemberConfig{OFPort: i.ofport})
+		c.Members = append(c.Members, ofproto.MemberConfig{OFPort: i.ofport, LACP: lacpMember(i)})
 	}
 	if p.row == nil {
 		return c
@@ -379,6 +380,7 @@ func bundle(p *port) ofproto.BundleConfig {
 	c.Trunks, c.CVLANs = vlans(p.row.Trunks), vlans(p.row.Cvlans)
 	c.Protected = p.row.Protected
 	c.VLANMode = vlanMode(p, c)
+	c.Bond, c.LACP = br.bondConfig(p), br.lacpConfig(p)
 	oc := p.row.OtherConfig
 	if oc["qinq-ethtype"] == "802.1q" {
 		c.QinQEthType = 0x8100

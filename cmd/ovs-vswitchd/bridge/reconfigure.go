@@ -199,7 +199,7 @@ func (b *Bridges) destroy(br *bridge, del bool, now int64) {
 func (b *Bridges) destroyBridge(br *bridge, del, keepInternal bool, now int64) {
 	delete(b.bridges, br.name)
 	for _, p := range br.sortedPorts() {
-		for _, i := range p.ifaces {
+		for _, i := range p.devices() {
 			b.closeIface(br, i, keepInternal || !del && i.typ == "internal", now, false)
 		}
 	}
@@ -260,6 +260,9 @@ func (b *Bridges) deletePorts(br *bridge, now int64) {
 			keep = append(keep, i)
 		}
 		p.ifaces = keep
+		if !p.wantsFake() {
+			b.dropFake(br, p, false, now)
+		}
 		if len(p.ifaces) == 0 {
 			br.delPort(p)
 		}
@@ -380,6 +383,9 @@ func (b *Bridges) addPorts(br *bridge, now int64) {
 				}
 			}
 		}
+	}
+	for _, p := range br.sortedPorts() {
+		b.addFake(br, p, now)
 	}
 }
 

@@ -69,8 +69,11 @@ func (w *statusWriter) due(b *Bridges, now int64) bool {
 	}
 	for _, br := range b.bridges {
 		for _, p := range br.ports {
+			if br.bondChanged(p) {
+				return true
+			}
 			for _, i := range p.ifaces {
-				if i.row != nil && (!i.refreshed || i.dev.ChangeSeq() != i.changeSeq) {
+				if i.row != nil && (!i.refreshed || i.dev.ChangeSeq() != i.changeSeq || br.lacpChanged(i)) {
 					return true
 				}
 			}
@@ -105,10 +108,12 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 		br.followMTU()
 		br.row.SetDatapathVersion(w.txn, "<built-in>")
 		for _, p := range br.sortedPorts() {
+			w.bondStatus(br, p)
 			for _, i := range p.ifaces {
 				if i.row == nil {
 					continue
 				}
+				w.lacpStatus(br, i)
 				if stats || !i.refreshed {
 					w.statistics(i)
 				}
