@@ -9,8 +9,7 @@ import (
 	"sluice/ofproto/xlate"
 )
 
-// bundleRef is the identity of a bundle over all snapshots, and the configuration
-// that the addresses learned on it belong to.
+// bundleRef is the identity of a bundle over all snapshots, and its configuration.
 type bundleRef struct {
 	id  xlate.BundleID
 	cfg BundleConfig
@@ -51,13 +50,13 @@ func (b *Backer) configure(r *switchRef) {
 		seen[c.Name] = true
 		ref := r.bundles[c.Name]
 		if ref == nil {
-			ref = &bundleRef{id: b.nextBundle, cfg: c.vlans()}
+			ref = &bundleRef{id: b.nextBundle}
 			b.nextBundle++
 			r.bundles[c.Name] = ref
-		} else if cfg := c.vlans(); !reflect.DeepEqual(ref.cfg, cfg) {
+		} else if !reflect.DeepEqual(ref.cfg.vlans(), c.vlans()) {
 			r.ml.FlushPort(ref.id)
-			ref.cfg = cfg
 		}
+		ref.cfg = *c
 	}
 	for name, ref := range r.bundles {
 		if !seen[name] {
