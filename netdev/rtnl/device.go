@@ -35,6 +35,7 @@ type Device struct {
 	// side.
 	swapped bool
 
+	mii         mii
 	features    netdev.Features
 	hasFeatures bool // features are those of the link as it is now
 	driver      map[string]string
@@ -147,7 +148,12 @@ func (d *Device) SetMTU(mtu int) error {
 func (d *Device) Ifindex() int { return d.index }
 
 // Carrier implements netdev.Device.
-func (d *Device) Carrier() bool { return d.Link().Up() && d.Link().Running() }
+func (d *Device) Carrier() bool {
+	if d.mii.everyMs != 0 {
+		return d.Link().Up() && d.mii.up
+	}
+	return d.Link().Up() && d.Link().Running()
+}
 
 // CarrierResets implements netdev.Device.
 func (d *Device) CarrierResets() uint64 { return d.resets }

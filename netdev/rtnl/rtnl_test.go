@@ -92,6 +92,37 @@ func TestDeviceFollowsTheLink(t *testing.T) {
 	}
 }
 
+func TestMIIMonitor(t *testing.T) {
+	nstest.Veth(t, "rt0", nil, "rt1")
+	d := newDevice(t, "rt0")
+	d.SetMIIMonitor(200)
+	var s poll.Set
+	d.Run(1000)
+	d.Wait(&s)
+	if at, ok := s.Deadline(); !d.Carrier() || !ok || at != 1200 {
+		t.Fatalf("carrier %t, next at %d %t", d.Carrier(), at, ok)
+	}
+	peer, err := Get("rt1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := SetUp(peer.Index, false); err != nil {
+		t.Fatal(err)
+	}
+	seq := d.ChangeSeq()
+	if d.Run(1199); !d.Carrier() {
+		t.Error("it is not time to ask")
+	}
+	if d.Run(1200); d.Carrier() || d.ChangeSeq() == seq {
+		t.Error("the link is down, and nobody was told")
+	}
+	d.SetMIIMonitor(0)
+	turn(t, func() bool { return !d.Link().Running() })
+	if d.Carrier() {
+		t.Error("without monitoring the kernel's word counts")
+	}
+}
+
 func TestSetters(t *testing.T) {
 	nstest.Veth(t, "rt0", nil, "rt1")
 	d := newDevice(t, "rt0")
