@@ -28,7 +28,7 @@ type View struct {
 
 // Member is a member in a View.
 type Member struct {
-	ID                 uint64
+	ID                 uint64 // as it was registered
 	Name               string
 	OFPort             uint32
 	Enabled, MayEnable bool

@@ -16,7 +16,7 @@ import (
 // port p.
 func (ctx *context) bondAdmits(in *Bundle, p *Port, vlan uint16) bool {
 	f := &ctx.flow
-	switch in.Bond.Admit(uint64(p.ID), f.DLDst) {
+	switch in.Bond.Admit(uint64(p.OFPort), f.DLDst) {
 	case bond.Drop:
 		ctx.report(NodeDetail, "bonding refused admissibility, dropping")
 		return false

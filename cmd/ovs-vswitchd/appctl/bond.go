@@ -107,7 +107,7 @@ func bondHash(_ *Env, r *unixctl.Request) {
 	var vlan, basis uint64
 	var err error
 	if len(r.Args) > 1 {
-		if vlan, err = strconv.ParseUint(r.Args[1], 10, 16); err != nil {
+		if vlan, err = strconv.ParseUint(r.Args[1], 10, 32); err != nil {
 			r.ReplyError("invalid vlan")
 			return
 		}
