@@ -233,11 +233,15 @@ func (b *Backer) Configured(sw *Switch) {
 
 // BeginBatch begins a batch of changes of ports and configurations: the datapath's
 // threads and translation see them all at once, when CommitBatch ends it.  The device
-// of a port that is deleted must stay open until then.  Batches nest.
+// of a port that is deleted must stay open until then, and after ports were added the
+// switches want Apply.  Batches nest.
 func (b *Backer) BeginBatch() {
 	b.held++
 	b.dp.BeginPorts()
 }
+
+// InBatch implements Datapath.
+func (b *Backer) InBatch() bool { return b.held > 0 }
 
 // CommitBatch ends a batch.
 func (b *Backer) CommitBatch() {

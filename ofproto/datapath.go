@@ -18,6 +18,10 @@ type Datapath interface {
 	PortAdd(sw *Switch, p *Port) error
 	PortDel(sw *Switch, p *Port) error
 
+	// InBatch reports that ports are being added by the batch; Apply of each switch
+	// follows it.
+	InBatch() bool
+
 	// Configured says that what translation reads of sw may have changed: the
 	// configuration, or the ports and their state.  Tables, groups and meters it
 	// reads by version; for those there is FlowsChanged.

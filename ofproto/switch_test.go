@@ -35,6 +35,7 @@ func (d *fakeDP) PortAdd(_ *Switch, p *Port) error {
 }
 func (d *fakeDP) PortDel(*Switch, *Port) error { return nil }
 func (d *fakeDP) Configured(*Switch)           {}
+func (d *fakeDP) InBatch() bool                { return false }
 func (d *fakeDP) FlowsChanged(*Switch)         {}
 func (d *fakeDP) PacketOut(_ *Switch, po *PacketOut, _ int64) error {
 	d.outs = append(d.outs, po)
