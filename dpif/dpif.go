@@ -83,6 +83,7 @@ type Upcall struct {
 	UFID     flow.UFID
 	PMD      int
 	Userdata *odp.UserspaceArg // Kind == UpcallAction: the action that asked
+	Actions  []odp.Action      // Kind == UpcallAction: the list that it is part of
 	Now      int64
 }
 

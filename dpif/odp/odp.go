@@ -140,6 +140,8 @@ type UserspaceArg struct {
 	Actions        bool // send the actions along
 	TunnelOutPort  uint32
 	HasTunnelOut   bool
+	// Bridge is for ofproto: whose exporter gets the sample.
+	Bridge [16]byte
 }
 
 // UserKind says what a userspace action is for.

@@ -107,7 +107,7 @@ func (t *thread) userspace(i packet.Index, arg *odp.UserspaceArg) {
 	}
 	sc.flow = *t.flowOf(i)
 	u := &sc.upcall
-	*u = dpif.Upcall{Kind: dpif.UpcallAction, Key: &sc.flow, UFID: sc.flow.HashUFID(), Userdata: arg}
+	*u = dpif.Upcall{Kind: dpif.UpcallAction, Key: &sc.flow, UFID: sc.flow.HashUFID(), Userdata: arg, Actions: t.running}
 	v, err := t.upcall(sc, u, i)
 	if err != nil {
 		cUserspace.Inc()

@@ -229,9 +229,17 @@ func (t *thread) runOn(i packet.Index, actions []odp.Action) {
 	b := t.x.GetBatch()
 	b.Add(i)
 	t.depth++
-	t.x.Run(b, actions)
+	t.run(b, actions)
 	t.depth--
 	t.x.PutBatch(b)
+}
+
+// run runs actions, and remembers them for the userspace actions among them.
+func (t *thread) run(b *packet.Batch, actions []odp.Action) {
+	outer := t.running
+	t.running = actions
+	t.x.Run(b, actions)
+	t.running = outer
 }
 
 // install adds the flow that a verdict asks for, unless an upcall in between
@@ -322,6 +330,6 @@ func (t *thread) execute(g *group) {
 	}
 	actions := t.flows.cold[g.slot].actions
 	t.depth++
-	t.x.Run(&g.b, actions)
+	t.run(&g.b, actions)
 	t.depth--
 }

@@ -9,6 +9,7 @@ import (
 	"sluice/dpif/cache"
 	"sluice/dpif/exec"
 	"sluice/dpif/flow"
+	"sluice/dpif/odp"
 	"sluice/netdev"
 	"sluice/netdev/packet"
 )
@@ -108,6 +109,8 @@ type thread struct {
 
 	now   int64
 	depth int // scratch memory in use below the current call
+	// running is the list of actions that is being run.
+	running []odp.Action
 	// recircs is how many recirculations the current packets are in.
 	recircs int
 	rand    rand.PCG

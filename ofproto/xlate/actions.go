@@ -218,7 +218,7 @@ func (ctx *context) doAction(a action.Action, last, bucket bool) (stop bool) {
 	case *action.Meter:
 		ctx.meter(a.Provider)
 	case *action.Sample:
-		// Needs an IPFIX exporter; without one nothing is sampled.
+		ctx.sampleAction(a)
 	case *action.Clone:
 		ctx.clone(a.Actions, last)
 	case *action.Encap:

@@ -22,6 +22,7 @@ const (
 	EffectPort                             // Tx, Rx: a patch or tunnel port carried the packet
 	EffectMirror                           // Mirror: it got a copy
 	EffectBond                             // Load, Bucket: a bond carried the packet by its hash
+	EffectNetFlow                          // NetFlow: it counts the flow
 )
 
 // Effect is one thing, other than datapath actions, that handling a packet does:
@@ -51,6 +52,7 @@ type Effect struct {
 	Tx, Rx  Counter
 	Mirror  *MirrorStats
 	Load    *bond.Load
+	NetFlow *NetFlowUse
 }
 
 // Stats is what to credit effects with.

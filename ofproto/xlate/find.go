@@ -67,6 +67,8 @@ func Apply(effects []Effect, s *Stats, done bool) {
 			e.Mirror.Bytes.Add(s.Bytes)
 		case EffectBond:
 			e.Load.Add(int(e.Bucket), s.Bytes)
+		case EffectNetFlow:
+			e.NetFlow.credit(s)
 		case EffectNormal:
 			if !done {
 				e.ML.Update(e.MAC, e.VLAN, e.Bundle, e.GratARP, e.Bond, s.Now)

@@ -233,6 +233,7 @@ func (ctx *context) normalFlood(in *Bundle, t *tags) {
 			ctx.toBundle(b, t)
 		}
 	}
+	ctx.flooded()
 }
 
 // toBundle sends the packet, which has tags t inside the bridge, out of b.

@@ -6,6 +6,7 @@ import (
 	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
+	"sluice/ofproto/export/netflow"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/ofp/field"
@@ -14,6 +15,9 @@ import (
 // output sends the packet to an OpenFlow port, real or reserved.  maxLen is for
 // controllers; mayPacketIn for OFPP_TABLE; trunc says that a truncation precedes.
 func (ctx *context) output(port uint32, maxLen uint16, mayPacketIn, last, trunc, bucket bool) {
+	before := ctx.sampling.nfOut
+	ctx.sampling.nfOut = netflow.OutDrop
+	defer ctx.mergeOut(before)
 	switch port {
 	case flow.OFPInPort:
 		ctx.toPort(ctx.flow.InPort, true, last, trunc)
@@ -62,6 +66,7 @@ func (ctx *context) flood(all, last bool) {
 	if prev != nil {
 		ctx.toPort(prev.OFPort, !all, last, false)
 	}
+	ctx.flooded()
 }
 
 // mayOutput checks what can forbid output to p.
@@ -152,12 +157,14 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 		} else {
 			ctx.emitOutput(p)
 		}
+		ctx.left(p)
 	}
 	ctx.mirrorOutput(p)
 	f.VLANs, f.NwTOS, f.DLDst, f.DLSrc, f.PacketType, f.DLType = vlans, tos, dst, src, pt, dlType
 }
 
 // emitOutput has the datapath send the packet out of p.
+	ctx.sampleOutput(p.ODP)
 func (ctx *context) emitOutput(p *Port) {
 	if ctx.snapLen > 0 && ctx.snapLen < math.MaxUint16 {
 		ctx.actions = append(ctx.actions, odp.Action{Type: odp.Trunc, Arg: uint32(ctx.snapLen)})
@@ -259,10 +266,12 @@ func (ctx *context) enqueue(a *action.Enqueue, last, bucket bool) {
 	case ctx.flow.InPort:
 		return
 	}
-	old := ctx.flow.SkbPriority
+	old, before := ctx.flow.SkbPriority, ctx.sampling.nfOut
 	ctx.flow.SkbPriority = QueuePriority(a.Queue)
 	ctx.toPort(port, true, last, false)
 	ctx.flow.SkbPriority = old
+	ctx.sampling.nfOut = uint16(port)
+	ctx.mergeOut(before)
 }
 
 // meter appends a meter action.

@@ -7,6 +7,7 @@ import (
 	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/ofproto/bond"
+	"sluice/ofproto/export/netflow"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/table"
@@ -154,6 +155,10 @@ type Bridge struct {
 	// ControllerMeter and SlowpathMeter are datapath meters; NoMeter: none.
 	ControllerMeter uint32
 	SlowpathMeter   uint32
+	// SFlow, IPFIX and NetFlow are the exporters of traffic; nil: none.
+	SFlow   *SFlowSampling
+	IPFIX   *IPFIXSampling
+	NetFlow *netflow.Exporter
 	// HasController says that the bridge has a live connection to one, for
 	// buckets that watch it.
 	HasController bool

@@ -33,6 +33,7 @@ import (
 	"sluice/internal/coverage"
 	"sluice/internal/vlog"
 	"sluice/ofproto/bond"
+	"sluice/ofproto/export/netflow"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/table"
@@ -181,6 +182,7 @@ type context struct {
 	firstPort        PortID        // the port that the packet came in by first
 	via              *bond.View    // the bond by which the datapath is to send, of the output to come
 
+	sampling                   sampling
 	pendingEncap, pendingDecap bool
 	encapData                  []byte // metadata TLVs of an NSH header to come
 	wasMPLS                    bool   // an MPLS label was popped: what is below is not known
@@ -232,6 +234,7 @@ func (ctx *context) init(in *In, out *Out) {
 	// again.
 	ctx.origTunnel, ctx.base.Tunnel = in.Flow.Tunnel, flow.Tunnel{}
 	ctx.cookie = ^uint64(0)
+	ctx.sampling.nfOut = netflow.OutDrop
 	ctx.origPriority = in.Flow.SkbPriority
 	ctx.depth, ctx.resubmits = in.Depth, in.Resubmits
 	if in.Trace != nil {
@@ -257,6 +260,7 @@ func (ctx *context) initMask() {
 	if tunnelDstSet(&ctx.in.Flow.Tunnel) {
 		ctx.maskTunnel()
 	}
+	ctx.maskNetFlow()
 }
 
 // run does the translation up to, but not including, the cleaning up.
@@ -315,6 +319,10 @@ func (ctx *context) run() {
 		ctx.errorf("dropping packet received on port %s, which is reserved exclusively for mirroring", inPort.Bundle.Name)
 		return
 	}
+	if ctx.frozenIn == nil {
+		ctx.sampleInput()
+	}
+	samples := len(ctx.actions)
 	if inPort != nil && !ctx.mayReceive(inPort) {
 		return
 	}
@@ -328,7 +336,7 @@ func (ctx *context) run() {
 	}
 	if inPort != nil && !(inPort.STP.forwards() && inPort.RSTP.forwards()) {
 		// NORMAL and learn had a look at the packet; it goes no further.
-		ctx.actions = ctx.actions[:0]
+		ctx.actions = ctx.actions[:samples]
 		ctx.cancelFreeze()
 		ctx.actionSet = ctx.actionSet[:0]
 		ctx.err = ErrForwardingDisabled
@@ -390,6 +398,7 @@ func (ctx *context) finish() {
 	out := ctx.out
 	if ctx.err == OK || ctx.err == ErrCongestionDrop || ctx.err == ErrForwardingDisabled {
 		ctx.limitActions()
+		ctx.finishSampling()
 	}
 	if ctx.in.Trace == nil || ctx.err == OK || ctx.err == ErrCongestionDrop || ctx.err == ErrForwardingDisabled {
 		ctx.finishMask() // a trace of a failure shows the mask as it was then
