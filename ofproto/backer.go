@@ -3,6 +3,7 @@ package ofproto
 import (
 	"cmp"
 	"crypto/rand"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,7 +17,9 @@ import (
 
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
+	"sluice/ofproto/export"
 	"sluice/ofproto/maclearn"
+	"sluice/ofproto/ofp"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/upcall"
 	"sluice/ofproto/xlate"
@@ -77,6 +80,22 @@ type switchRef struct {
 	wantsMiss, alive bool
 	// configureLater: the end of a batch has to configure.
 	configureLater bool
+	lastConfig       SwitchConfig // what was last configured
+	lastPorts        []ofp.Port
+}
+
+// differs reports that the configuration or the ports are not what they were at the
+// last call.
+func (r *switchRef) differs() bool {
+	var ports []ofp.Port
+	for _, p := range r.sw.Ports() {
+		ports = append(ports, p.Desc)
+	}
+	if slices.Equal(ports, r.lastPorts) && reflect.DeepEqual(*r.sw.Config(), r.lastConfig) {
+		return false
+	}
+	r.lastConfig, r.lastPorts = *r.sw.Config(), ports
+	return true
 }
 
 var _ Datapath = (*Backer)(nil)
@@ -87,6 +106,7 @@ func NewBacker(dp dpif.Dpif) *Backer {
 		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, nextBundle: 1, nextPort: 1}
 	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, sink{b: b}, b.deliver)
 	b.udpif.OnLimit(b.logTrace)
+	b.udpif.OnSample(b.deliverSample)
 	b.logFeatures()
 	return b
 }
@@ -262,7 +282,10 @@ func (b *Backer) changed() {
 			r.configureLater = false
 			b.udpif.SetPaused(slices.ContainsFunc(b.switches, func(r *switchRef) bool { return r.sw.Config().FlowRestoreWait }))
 			b.configure(r)
-			cRevReconfigure.Inc()
+			r.sw.exports.followPorts(r.sw.Ports())
+			if r.differs() {
+				cRevReconfigure.Inc()
+			}
 		}
 	}
 	b.publish()
@@ -327,6 +350,16 @@ func (s sink) Frame(f *xlate.Frame) {
 	s.b.mu.Unlock()
 	if sw != nil {
 		sw.queueFrame(f)
+	}
+}
+
+// deliverSample hands a sample to its switch; any thread.
+func (b *Backer) deliverSample(id xlate.BridgeID, s *export.Sample) {
+	b.mu.Lock()
+	sw := b.byID[id]
+	b.mu.Unlock()
+	if sw != nil {
+		sw.queueSample(s)
 	}
 }
 

@@ -139,6 +139,7 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 		}
 	}
 	r.describeMirrors(br, cfg.Mirrors)
+	r.sw.exports.describe(br)
 	return br
 }
 

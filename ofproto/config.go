@@ -44,7 +44,9 @@ type SwitchConfig struct {
 	QueueDSCP     map[uint32]map[uint32]uint8 // by port and queue: the DSCP of packets
 	NetFlow       *NetFlowConfig
 	SFlow         *SFlowConfig
-	BundleIdleSec int // OpenFlow bundles: 0 means 10
+	IPFIX         *IPFIXConfig
+	FlowIPFIX     []IPFIXConfig // for sample actions, by collector set
+	BundleIdleSec int           // OpenFlow bundles: 0 means 10
 	Bundles       []BundleConfig
 }
 
@@ -206,4 +208,20 @@ type SFlowConfig struct {
 	SubID                       uint32
 	Agent                       string
 	ControlIP                   string
+}
+
+// IPFIXConfig is an IPFIX row, as that of the bridge or that of a collector set of
+// sample actions.
+type IPFIXConfig struct {
+	Targets            []string
+	CollectorSetID     uint32 // of sample actions
+	CacheActiveTimeout uint32 // seconds
+	CacheMaxFlows      uint32
+	VirtualObsID       string
+	TunnelSampling     bool
+	// The rest is of the bridge's exporter only.
+
+	Sampling                      uint32
+	ObsDomainID, ObsPointID       uint32
+	InputSampling, OutputSampling bool
 }

@@ -55,9 +55,6 @@ func mapped(t *field.TunTable) (bits uint64) {
 	return bits
 }
 
-// handleIPFIX answers for exporters that are not configured.
-func (sw *Switch) handleIPFIX(r *request) error { return oferr.NXST_NOT_CONFIGURED }
-
 func (sw *Switch) handleCTFlushZone(r *request) error {
 	return ctError(sw.dp.CTFlush(&ofp.CTFlush{HasZone: true, Zone: r.msg.(*ofp.CTFlushZone).Zone}))
 }

@@ -53,6 +53,8 @@ type Switch struct {
 	version    uint64 // of the tables, when the datapath was last told of changes
 	evictTimer int64  // when eviction priorities are computed anew
 
+	exports exports
+
 	pins struct {
 		mu    sync.Mutex
 		queue []*PacketIn
@@ -71,6 +73,8 @@ type Env struct {
 	// NextHop returns the MAC address of the next hop to a peer of in-band control,
 	// if it is known; nil: it never is.
 	NextHop func(netip.Addr) (flow.MAC, bool)
+	// Export is for exporters of traffic, which must not be configured without.
+	Export ExportEnv
 }
 
 // New makes a bridge on a datapath.
@@ -139,6 +143,7 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 	sw.conns.Configure(sw.controllers(), cfg.FailMode == FailStandalone)
 	sw.configureProtocols(now)
 	sw.configureBonds(now)
+	sw.configureExports(now)
 	sw.processEvents()
 	sw.dp.Configured(sw)
 	return nil
@@ -214,6 +219,7 @@ func (sw *Switch) Destroy(now int64) {
 		sw.dp.PortDel(sw, p)
 	}
 	sw.conns.Destroy()
+	sw.closeExports()
 	sw.dp.SwitchDel(sw)
 	sw.pins.event.Close()
 }
@@ -248,6 +254,7 @@ func (sw *Switch) Run(now int64) {
 	sw.sendGone(now)
 	sw.expire(now)
 	sw.runProtocols(now)
+	sw.runExports(now)
 	sw.pollPorts(now)
 	sw.runBonds(now)
 	// Translation learns flows, which changes what other packets do.
@@ -282,6 +289,7 @@ func (sw *Switch) Wait(s *poll.Set) {
 	sw.pins.event.Wait(s)
 	sw.protocols.wait(s)
 	sw.bonds.wait(s)
+	sw.waitExports(s)
 	for _, p := range sw.ports.sorted {
 		if p.Dev.ChangeSeq() != p.changeSeq || (p.MayEnable && p.Dev.Carrier()) != p.enabled {
 			s.Immediate()

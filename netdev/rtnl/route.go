@@ -151,3 +151,12 @@ func NextHop(remote netip.Addr) (netdev.MAC, bool) {
 	}
 	return netdev.MAC{}, false
 }
+
+// SourceOf returns the host's own address on the way to another host.
+func SourceOf(remote netip.Addr) (netip.Addr, bool) {
+	routes, err := netlink.RouteGet(remote.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return netip.Addr{}, false
+	}
+	return addr(routes[0].Src)
+}

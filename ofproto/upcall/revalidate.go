@@ -314,6 +314,7 @@ func (u *Udpif) retranslate(k *ukey, w *worker, push *xlate.Stats, now int64) bo
 	k.stats = k.latest
 	out := &w.out
 	if out.Uncacheable || !k.mask.covers(&out.Mask) {
+		xlate.ClearNetFlow(out.Effects)
 		u.unref(out.Recircs)
 		return false
 	}
@@ -376,6 +377,7 @@ func (u *Udpif) delete(k *ukey, w *worker, now int64) {
 			if k.effects != nil {
 				xlate.Apply(k.effects, &push, false)
 			} else if u.translateAgain(k, w, &push, now) != nil {
+				xlate.ClearNetFlow(w.out.Effects)
 				u.unref(w.out.Recircs)
 			}
 			k.stats = k.latest

@@ -28,6 +28,7 @@ import (
 	"sluice/dpif/odp"
 	"sluice/internal/coverage"
 	"sluice/internal/vlog"
+	"sluice/ofproto/export"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/match"
 	"sluice/ofproto/recirc"
@@ -80,6 +81,9 @@ type Udpif struct {
 	paused atomic.Bool
 	// onLimit logs the trace of a packet that ran into a limit of translation.
 	onLimit func(br *xlate.Bridge, f *flow.Flow, pkt []byte)
+
+	// onSample takes samples; nil: nobody does.
+	onSample func(br xlate.BridgeID, s *export.Sample)
 
 	workersMu sync.Mutex
 	workers   []*worker // idle ones
@@ -185,7 +189,7 @@ func (u *Udpif) upcall(up *dpif.Upcall, v *dpif.Verdict) error {
 		u.controller(up)
 		return nil
 	case odp.UserSFlow, odp.UserFlowSample, odp.UserIPFIX:
-		return nil // no exporter wants it
+		return u.sample(up)
 	}
 	return errUnknownAction
 }

@@ -109,6 +109,7 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
 		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
 		NextHop: s.nextHop,
+		Export:  bridge.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: deviceAddr, SourceOf: s.sourceOf},
 	})
 	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Routes: s.routes, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
 	d.OnMemory(s.memory)
@@ -210,6 +211,36 @@ func (s *Switch) nextHop(datapath string, remote netip.Addr) (netdev.MAC, bool) 
 	return rtnl.NextHop(remote)
 }
 
+// sourceOf finds the host's own address on the way to another host.
+func (s *Switch) sourceOf(to netip.Addr) (netip.Addr, bool) {
+	if r, ok := s.routes.Lookup(to, 0); ok {
+		return r.Source, r.Source.IsValid()
+	}
+	if s.opts.DisableSystemRoute {
+		return netip.Addr{}, false
+	}
+	return rtnl.SourceOf(to)
+}
+
+// deviceAddr is the first address of a network device that is good for more than its
+// link.
+func deviceAddr(name string) (netip.Addr, bool) {
+	list := addresses(name)
+	if _, open := netdev.ByName(name); !open {
+		l, err := rtnl.Get(name)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		list = kernelAddresses(name, l.Index)
+	}
+	for _, p := range list {
+		if !p.Addr().IsLinkLocalUnicast() {
+			return p.Addr(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
 // Run does one turn.  Commands are the daemon's and come after it.
 func (s *Switch) Run(now int64) { s.bridges.Run(now) }
 
@@ -247,7 +278,11 @@ func addresses(name string) []netip.Prefix {
 	if d, ok := dev.(*dummy.Device); ok {
 		return d.Addrs()
 	}
-	list, err := rtnl.Addrs(dev.Ifindex())
+	return kernelAddresses(name, dev.Ifindex())
+}
+
+func kernelAddresses(name string, ifindex int) []netip.Prefix {
+	list, err := rtnl.Addrs(ifindex)
 	if err != nil {
 		log.Warn("%s: cannot read addresses: %v", name, err)
 		return nil

@@ -69,6 +69,8 @@ type Env struct {
 	// NextHop returns the MAC address of the next hop from a datapath's local ports
 	// to an IPv4 address; nil: it is never known.
 	NextHop func(datapathType string, remote netip.Addr) (netdev.MAC, bool)
+	// Export is for the exporters of traffic.
+	Export ExportEnv
 }
 
 // Bridges is all bridges of the process.
@@ -84,6 +86,8 @@ type Bridges struct {
 	retryAt int64 // when they may be looked for again
 	// lostPorts is how many ports the datapaths have dropped.
 	lostPorts uint64
+	// exporters counts the IPFIX exporters that there ever were.
+	exporters uint32
 	// configured is set once a configuration is in force; until then nothing in
 	// the kernel is touched.
 	configured bool

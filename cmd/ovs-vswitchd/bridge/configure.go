@@ -204,6 +204,7 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 	}
 	cfg.Mirrors = b.mirrors(br)
 	cfg.QueueDSCP = b.queueDSCP(br)
+	b.exports(br, &cfg)
 	return cfg
 }
 
