@@ -81,15 +81,22 @@ type switchRef struct {
 	// configureLater: the end of a batch has to configure.
 	configureLater bool
 	lastConfig       SwitchConfig // what was last configured
-	lastPorts        []ofp.Port
+	lastPorts        []portSetting
+}
+
+// portSetting is what is configured of a port; its state comes and goes by itself.
+type portSetting struct {
+	ofport uint32
+	name   string
+	config ofp.PortConfig
 }
 
 // differs reports that the configuration or the ports are not what they were at the
 // last call.
 func (r *switchRef) differs() bool {
-	var ports []ofp.Port
+	var ports []portSetting
 	for _, p := range r.sw.Ports() {
-		ports = append(ports, p.Desc)
+		ports = append(ports, portSetting{p.OFPort, p.Name, p.Desc.Config &^ ofp.PortDown})
 	}
 	if slices.Equal(ports, r.lastPorts) && reflect.DeepEqual(*r.sw.Config(), r.lastConfig) {
 		return false

@@ -265,6 +265,7 @@ func (u *Udpif) revalidateOne(k *ukey, w *worker, now int64) {
 		}
 		if _, err := u.dp.FlowGet(k.id.ufid, k.id.pmd); err != nil {
 			cMissedDPFlow.Inc()
+			xlate.ClearNetFlow(k.effects)
 			u.drop(k)
 			return
 		}
@@ -377,12 +378,13 @@ func (u *Udpif) delete(k *ukey, w *worker, now int64) {
 			if k.effects != nil {
 				xlate.Apply(k.effects, &push, false)
 			} else if u.translateAgain(k, w, &push, now) != nil {
-				xlate.ClearNetFlow(w.out.Effects)
+				k.effects = append(k.effects, w.out.Effects...)
 				u.unref(w.out.Recircs)
 			}
 			k.stats = k.latest
 		}
 	}
+	xlate.ClearNetFlow(k.effects)
 	u.drop(k)
 }
 
