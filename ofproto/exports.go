@@ -84,6 +84,7 @@ type exportPort struct {
 	port   *Port
 	ifc    ipfix.Interface
 	tunnel ipfix.TunnelKind
+	seq    uint64 // of the device's changes that ifc knows
 }
 
 // maxSamples is how many samples wait for the loop at most; when it cannot keep up,
@@ -159,7 +160,11 @@ func (x *exports) configureNetFlow(c *NetFlowConfig, now int64) {
 
 func (x *exports) configureSFlow(sw *Switch, c *SFlowConfig, now int64) {
 	e := x.sflow
-	if e != nil && c != nil && e.to.Complete() && reflect.DeepEqual(*c, e.cfg) {
+	if e != nil && c != nil && reflect.DeepEqual(*c, e.cfg) {
+		if !e.to.Complete() {
+			e.to.Close()
+			e.to = export.OpenCollectors(c.Targets, sflow.DefaultPort)
+		}
 		return
 	}
 	if e != nil {
@@ -183,7 +188,7 @@ func (x *exports) configureSFlow(sw *Switch, c *SFlowConfig, now int64) {
 	logSFlow.Info("creating sFlow agent %d", c.SubID)
 	e = &sflowExport{cfg: *c, to: to}
 	e.Agent = sflow.New(sflow.Config{Agent: addr, SubID: c.SubID, Sampling: c.Sampling, Polling: c.Polling, Header: c.HeaderLn,
-		Rand: rand.Uint32N}, sflowSource{sw}, func(b []byte) { to.Send(b) }, now)
+		Rand: rand.Uint32N}, sflowSource{sw}, func(b []byte) { e.to.Send(b) }, now)
 	x.sflow = e
 }
 
@@ -254,15 +259,21 @@ func (x *exports) followPorts(ports []*Port) {
 		x.ports = nil
 		return
 	}
+	old := x.ports
 	x.ports = make(map[dpif.PortNo]*exportPort, len(ports))
 	var list []sflow.Port
 	for _, p := range ports {
 		if p.DPPort == dpif.PortNone {
 			continue
 		}
-		status := p.Dev.Status()
-		e := &exportPort{port: p, tunnel: ipfix.TunnelKindOf(p.Type), ifc: ipfix.Interface{
-			Index: uint32(max(p.Dev.Ifindex(), 0)), Type: decimal(status["if_type"]), Name: p.Name, Descr: status["if_descr"]}}
+		e := old[p.DPPort]
+		if e == nil || e.port != p || e.seq != p.Dev.ChangeSeq() {
+			// The status may need the kernel, and there may be many ports.
+			e = &exportPort{port: p, tunnel: ipfix.TunnelKindOf(p.Type), seq: p.Dev.ChangeSeq()}
+			status := p.Dev.Status()
+			e.ifc = ipfix.Interface{Type: decimal(status["if_type"]), Name: p.Name, Descr: status["if_descr"]}
+		}
+		e.ifc.Index = uint32(max(p.Dev.Ifindex(), 0))
 		x.ports[p.DPPort] = e
 		if proto := sflow.TunnelProto(p.Type); e.ifc.Index != 0 || proto != 0 {
 			list = append(list, sflow.Port{ODP: p.DPPort, Ifindex: e.ifc.Index, TunnelProto: proto})
