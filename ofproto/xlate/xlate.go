@@ -322,7 +322,6 @@ func (ctx *context) run() {
 	if ctx.frozenIn == nil {
 		ctx.sampleInput()
 	}
-	samples := len(ctx.actions)
 	if inPort != nil && !ctx.mayReceive(inPort) {
 		return
 	}
@@ -336,7 +335,7 @@ func (ctx *context) run() {
 	}
 	if inPort != nil && !(inPort.STP.forwards() && inPort.RSTP.forwards()) {
 		// NORMAL and learn had a look at the packet; it goes no further.
-		ctx.actions = ctx.actions[:samples]
+		ctx.actions = ctx.actions[:0]
 		ctx.cancelFreeze()
 		ctx.actionSet = ctx.actionSet[:0]
 		ctx.err = ErrForwardingDisabled

@@ -133,7 +133,7 @@ type Exporter struct {
 	cache     map[cacheKey]*entry
 	order     []*entry // of the cache, by age
 	seq       uint32
-	templated uint32 // when templates were sent, seconds since the epoch
+	templated uint32 // when templates were sent, seconds since the epoch; 0: never
 	totals    totals
 	stats     ofp.IPFIXStats
 	buf       []byte
@@ -317,7 +317,7 @@ func (e *Exporter) export(wall int64, all bool) {
 		if reason == 0 {
 			break
 		}
-		if n == 0 && e.templated+templateIntervalSec <= sec {
+		if n == 0 && (e.templated == 0 || e.templated+templateIntervalSec <= sec) {
 			e.templated = sec
 			e.sendTemplates(sec, f.domain)
 			e.sendReliability(sec)

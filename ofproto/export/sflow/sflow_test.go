@@ -124,7 +124,7 @@ func equal(t *testing.T, got []string, want ...string) {
 
 const frame = "5054000000075054000000050800"
 
-func sample(t *testing.T, arg odp.UserspaceArg, key flow.Flow, acts ...odp.Action) *export.Sample {
+func sampleOf(t *testing.T, arg odp.UserspaceArg, key flow.Flow, acts ...odp.Action) *export.Sample {
 	head, err := hex.DecodeString(frame)
 	if err != nil {
 		t.Fatal(err)
@@ -137,15 +137,15 @@ func TestFlowSamples(t *testing.T) {
 	a.SetPorts([]Port{{ODP: 1, Ifindex: 1004}, {ODP: 2, TunnelProto: 47}, {ODP: 3, Ifindex: 3, TunnelProto: 17}})
 	tagged := flow.Flow{InPort: 1}
 	tagged.VLANs[0] = flow.VLAN{TPID: 0x8100, TCI: 5<<13 | flow.VLANCFI | 11}
-	a.Sample(sample(t, odp.UserspaceArg{Output: 1003, VLANTCI: 3<<13 | flow.VLANCFI | 12}, tagged), 0)
+	a.Sample(sampleOf(t, odp.UserspaceArg{Output: 1003, VLANTCI: 3<<13 | flow.VLANCFI | 12}, tagged), 0)
 	// From a tunnel, out of another one.
 	in := flow.Flow{InPort: 3, Tunnel: flow.Tunnel{IPSrc: 0x0a000001, IPDst: 0x0a000002, ID: 9, TpSrc: 1, TpDst: 4789, TOS: 4}}
 	set := odp.Action{Type: odp.SetTunnel, Ext: &odp.Ext{Tunnel: &flow.Tunnel{IPDst: 0x01010101, ID: 456, TOS: 1}}}
-	a.Sample(sample(t, odp.UserspaceArg{Output: 1<<31 | 1}, in, set, odp.Action{Type: odp.Output, Port: 2}), 8)
+	a.Sample(sampleOf(t, odp.UserspaceArg{Output: 1<<31 | 1}, in, set, odp.Action{Type: odp.Output, Port: 2}), 8)
 	// Labels and tunnels of a packet with several ways out are not told.
-	a.Sample(sample(t, odp.UserspaceArg{Output: 1<<31 | 2}, flow.Flow{InPort: 9}, set, odp.Action{Type: odp.PushMPLS, Port: 0x1000}), 8)
+	a.Sample(sampleOf(t, odp.UserspaceArg{Output: 1<<31 | 2}, flow.Flow{InPort: 9}, set, odp.Action{Type: odp.PushMPLS, Port: 0x1000}), 8)
 	push := odp.Action{Type: odp.PushMPLS, Port: 0x00315820}
-	a.Sample(sample(t, odp.UserspaceArg{Output: 1003}, flow.Flow{InPort: 1}, push, push), 8)
+	a.Sample(sampleOf(t, odp.UserspaceArg{Output: 1003}, flow.Flow{InPort: 1}, push, push), 8)
 	a.Run(5999)
 	equal(t, *out)
 	a.Run(6000)
