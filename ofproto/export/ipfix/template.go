@@ -207,15 +207,17 @@ func appendKey(b []byte, k kind, s *Sample) []byte {
 	return b
 }
 
-// kinds calls f with every kind of packet that has a template.
+// kinds calls f with every kind of packet that has a template, by rising id.
 func kinds(f func(kind)) {
-	for id := range uint16(2 * 2 * 2) {
+	for vlan := range 2 {
 		for n3 := range nL3 {
 			for n4 := range nL4 {
 				if n3 == l3None && n4 != l4None {
 					continue
 				}
-				f(kind{vlan: id&4 != 0, l3: n3, l4: n4, tunnel: id&2 != 0, dir: Direction(id & 1)})
+				for rest := range 4 {
+					f(kind{vlan: vlan == 1, l3: n3, l4: n4, tunnel: rest&2 != 0, dir: Direction(rest & 1)})
+				}
 			}
 		}
 	}
