@@ -80,8 +80,8 @@ type switchRef struct {
 	wantsMiss, alive bool
 	// configureLater: the end of a batch has to configure.
 	configureLater bool
-	lastConfig       SwitchConfig // what was last configured
-	lastPorts        []portSetting
+	lastConfig     SwitchConfig // what was last configured
+	lastPorts      []portSetting
 }
 
 // portSetting is what is configured of a port; its state comes and goes by itself.

@@ -134,7 +134,7 @@ func (p *Path) encap() bool {
 	return p.encaps == 1
 }
 
-// UDP ports of tunnels whose key has 24 bits behind four bytes of flags.
+// IP protocols of outer headers.
 const (
 	protoGRE = 47
 	protoUDP = 17
