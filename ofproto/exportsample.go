@@ -92,18 +92,12 @@ func (s sflowSource) PortCounters(odpNo uint32) (c sflow.PortCounters, ok bool) 
 			c.Direction = 1
 		}
 	}
-	for _, e := range s.sw.protocols.all {
-		if l, ok := e.protocol.(lacpCounter); ok {
-			c.LACP = l.lacpCounters(p)
-		}
+	if l, ok := s.sw.LACPStats(p.OFPort); ok {
+		c.LACP = &sflow.LACP{ActorSystem: l.ActorSysID, PartnerSystem: l.PartnerSysID, AggregatorID: l.AttachedAggID,
+			ActorAdmin: uint8(l.ActorAdminState), ActorOper: uint8(l.ActorOperState), PartnerAdmin: uint8(l.PartnerAdminState),
+			PartnerOper: uint8(l.PartnerOperState), RxPDUs: l.Counts.RxPDUs, RxBad: l.Counts.RxBadPDUs, TxPDUs: l.Counts.TxPDUs}
 	}
 	return c, true
-}
-
-// lacpCounter is a protocol that knows the state of a port in a link aggregation;
-// nil: the port is not in one.
-type lacpCounter interface {
-	lacpCounters(p *Port) *sflow.LACP
 }
 
 // defaultSpeed is that of devices that do not tell, in bit/s.

@@ -164,8 +164,8 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 }
 
 // emitOutput has the datapath send the packet out of p.
-	ctx.sampleOutput(p.ODP)
 func (ctx *context) emitOutput(p *Port) {
+	ctx.sampleOutput(p.ODP)
 	if ctx.snapLen > 0 && ctx.snapLen < math.MaxUint16 {
 		ctx.actions = append(ctx.actions, odp.Action{Type: odp.Trunc, Arg: uint32(ctx.snapLen)})
 		if !ctx.bridge.Support.Truncate {
