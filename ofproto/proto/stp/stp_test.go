@@ -332,7 +332,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add((&bpdu.BPDU{Type: bpdu.TCN}).Append(nil), uint16(0))
 	f.Add((&bpdu.BPDU{Type: bpdu.Config, RootID: 1, MaxAge: 5120, HelloTime: 0, ForwardDelay: 0}).Append(nil), uint16(5))
 	f.Fuzz(func(t *testing.T, b []byte, wait uint16) {
-		n := &network{t: &testing.T{}}
+		n := &network{t: t}
 		br := n.add(0x222, "a b")
 		n.run(1)
 		br.ports[0].Receive(b, n.now)
