@@ -19,6 +19,7 @@ import (
 	"sluice/internal/vlog"
 	"sluice/ofproto/export"
 	"sluice/ofproto/maclearn"
+	"sluice/ofproto/mcast"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/upcall"
@@ -31,6 +32,7 @@ var (
 	cRevReconfigure = coverage.New("rev_reconfigure")
 	cRevFlowTable   = coverage.New("rev_flow_table")
 	cRevMACLearning = coverage.New("rev_mac_learning")
+	cRevMcast       = coverage.New("rev_mcast_snooping")
 )
 
 // megaflowsEnabled is upcall/enable-megaflows, for all datapaths.
@@ -74,6 +76,7 @@ type switchRef struct {
 	sw               *Switch
 	id               xlate.BridgeID
 	ml               *maclearn.Table
+	mcast            *mcast.Table // nil: no multicast snooping
 	bundles          map[string]*bundleRef
 	ports            map[*Port]xlate.PortID
 	mirrors          [xlate.MaxMirrors]mirrorRef
@@ -154,6 +157,10 @@ func (b *Backer) Run(now int64) (more bool) {
 			cRevMACLearning.Inc()
 			b.udpif.Revalidate()
 		}
+		if r.mcast != nil && r.mcast.Run(now) {
+			cRevMcast.Inc()
+			b.udpif.Revalidate()
+		}
 	}
 	b.recircs.Run(now)
 	return b.udpif.Run(now) || more
@@ -167,6 +174,11 @@ func (b *Backer) Wait(s *poll.Set) {
 		if at, ok := r.ml.Next(); ok {
 			s.Timer(at)
 		}
+		if r.mcast != nil {
+			if at, ok := r.mcast.Next(); ok {
+				s.Timer(at)
+			}
+		}
 	}
 	if at, ok := b.recircs.Next(); ok {
 		s.Timer(at)
@@ -176,7 +188,7 @@ func (b *Backer) Wait(s *poll.Set) {
 // FinishRevalidation completes a whole round of revalidation (time/warp).
 func (b *Backer) FinishRevalidation(now int64) {
 	for _, r := range b.switches {
-		if r.ml.Run(now) {
+		if r.ml.Run(now) || r.mcast != nil && r.mcast.Run(now) {
 			b.udpif.Revalidate()
 		}
 	}

@@ -55,6 +55,9 @@ func (b *Backer) configure(r *switchRef) {
 			r.bundles[c.Name] = ref
 		} else if !reflect.DeepEqual(ref.cfg.vlans(), c.vlans()) {
 			r.ml.FlushPort(ref.id)
+			if r.mcast != nil {
+				r.mcast.FlushPort(ref.id)
+			}
 		}
 		ref.cfg = *c
 	}
@@ -64,6 +67,7 @@ func (b *Backer) configure(r *switchRef) {
 			delete(r.bundles, name)
 		}
 	}
+	r.configureMcast(cfg)
 }
 
 // forget drops addresses that were on a bundle of r, now gone, from the other
@@ -95,7 +99,7 @@ func (b *Backer) snapshot() *xlate.Snapshot {
 func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 	cfg := r.sw.Config()
 	br := &xlate.Bridge{
-		ID: r.id, Name: r.sw.Name(), Tables: r.sw.Tables, ML: r.ml, ForwardBPDU: cfg.ForwardBPDU,
+		ID: r.id, Name: r.sw.Name(), Tables: r.sw.Tables, ML: r.ml, Mcast: r.mcast, ForwardBPDU: cfg.ForwardBPDU,
 		Support: b.support, ControllerMeter: xlate.NoMeter, SlowpathMeter: xlate.NoMeter,
 		HasController: r.alive, MissToController: r.wantsMiss, TunTable: r.sw.TunTable(),
 	}

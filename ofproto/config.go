@@ -7,6 +7,7 @@ import (
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/proto/lacp"
+	"sluice/ofproto/proto/rstp"
 )
 
 // SwitchConfig is what the database wants of one bridge.  cmd/ovs-vswitchd/bridge
@@ -167,30 +168,23 @@ type McastPortConfig struct{ Flood, FloodReports bool }
 
 // STPConfig is spanning tree on a bridge.
 type STPConfig struct {
-	SystemID                         uint64
-	Priority                         uint16
-	HelloTimeMs, MaxAgeMs, FwdDelaMs int
-	Ports                            map[uint32]STPPortConfig
+	SystemID                          uint64
+	Priority                          uint16
+	HelloMs, MaxAgeMs, ForwardDelayMs int64
+	Ports                             map[uint32]STPPortConfig // that take part, by number
 }
 
 // STPPortConfig is spanning tree on one port.
 type STPPortConfig struct {
-	Enable   bool
-	PortNum  uint8
+	Number   int // from 0, below stp.MaxPorts, each once
 	Priority uint8
-	PathCost uint16
+	PathCost uint32
 }
 
 // RSTPConfig is rapid spanning tree on a bridge.
 type RSTPConfig struct {
-	Address           uint64
-	Priority          uint16
-	AgeingTime        uint32
-	ForceProtocol     int
-	ForwardDelaySec   uint16
-	MaxAgeSec         uint16
-	TransmitHoldCount int
-	Ports             map[uint32]map[string]string
+	rstp.Config
+	Ports map[uint32]rstp.PortConfig // that take part, by number
 }
 
 // NetFlowConfig is a NetFlow row.

@@ -28,6 +28,13 @@ type Datapath interface {
 	Configured(sw *Switch)
 	FlowsChanged(sw *Switch)
 
+	// ForgetAddresses forgets all that was learned of stations and of listeners to
+	// groups; ForgetPort the stations behind p.  MoveAddresses says that those behind
+	// one port are behind another.
+	ForgetAddresses(sw *Switch)
+	ForgetPort(sw *Switch, p *Port)
+	MoveAddresses(sw *Switch, from, to *Port)
+
 	// PacketOut runs actions on a packet, as if it came in by po.Flow.InPort.
 	PacketOut(sw *Switch, po *PacketOut, now int64) error
 	// PreparePacketOut translates a packet as the tables are in version, which is not

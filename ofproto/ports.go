@@ -117,11 +117,11 @@ func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, erro
 		ps.used[no] = inUse
 	}
 	ps.add(p)
+	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
 	if !sw.dp.InBatch() { // else Apply follows, and does it once for all ports
 		sw.configureProtocols(now)
 		sw.configureBonds(now)
 	}
-	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
 	sw.dp.Configured(sw)
 	return no, nil
 }

@@ -36,6 +36,7 @@ type protocol interface {
 type protocols struct {
 	all    []entry
 	active []protocol // those in use, in the order of all
+	seq    uint64     // changes with what the spanning tree's status columns show
 
 	mu    sync.Mutex // guards queue, which other threads fill
 	queue []protocolFrame
@@ -63,8 +64,18 @@ var cFrameOverflow = coverage.New("protocol_frame_overflow")
 // newProtocols makes the protocols of a switch in the order in which they run.
 func newProtocols(sw *Switch) []entry {
 	return []entry{
-		{xlate.SlowLACP, &sw.lacp},
+		{xlate.SlowLACP, &sw.lacp}, {xlate.SlowSTP, newSTP(sw)}, {xlate.SlowSTP, newRSTP(sw)},
 	}
+}
+
+// protocolOf returns the adapter of a type.
+func protocolOf[T protocol](sw *Switch) (out T) {
+	for _, e := range sw.protocols.all {
+		if p, ok := e.protocol.(T); ok {
+			return p
+		}
+	}
+	return out
 }
 
 func (ps *protocols) init(sw *Switch) { ps.all = newProtocols(sw) }

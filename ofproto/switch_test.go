@@ -18,6 +18,7 @@ import (
 
 // fakeDP is a datapath that notes what it is asked for.
 type fakeDP struct {
+	forgot  []string // by ForgetAddresses and its kin
 	dumps   uint64
 	outs    []*PacketOut
 	meters  map[uint32]dpif.MeterConfig
@@ -37,6 +38,13 @@ func (d *fakeDP) PortDel(*Switch, *Port) error { return nil }
 func (d *fakeDP) Configured(*Switch)           {}
 func (d *fakeDP) InBatch() bool                { return false }
 func (d *fakeDP) FlowsChanged(*Switch)         {}
+func (d *fakeDP) ForgetAddresses(*Switch)      { d.forgot = append(d.forgot, "all") }
+func (d *fakeDP) ForgetPort(_ *Switch, p *Port) {
+	d.forgot = append(d.forgot, p.Name)
+}
+func (d *fakeDP) MoveAddresses(_ *Switch, from, to *Port) {
+	d.forgot = append(d.forgot, from.Name+" to "+to.Name)
+}
 func (d *fakeDP) PacketOut(_ *Switch, po *PacketOut, _ int64) error {
 	d.outs = append(d.outs, po)
 	return nil

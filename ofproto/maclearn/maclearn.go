@@ -417,6 +417,17 @@ func (t *Table) FlushPort(port Port) []Entry {
 	return gone
 }
 
+// MovePort says that what was learned on one bundle is behind another from now on.
+func (t *Table) MovePort(from, to Port) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for el := t.lru.Front(); el != nil; el = el.Next() {
+		if e := el.Value.(*entry); e.port != nil && e.port.port == from && !e.static {
+			t.setPort(e, to)
+		}
+	}
+}
+
 // Retire is FlushPort for a port that is gone for ever.  Nothing is learned on it any
 // more: flows that came in by it may still be translated or counted.
 func (t *Table) Retire(port Port) []Entry {

@@ -83,6 +83,9 @@ type Sink interface {
 	// LearnFlow adds or refreshes the flow; ok is false when the limit of the
 	// learn action forbids it.
 	LearnFlow(l *LearnedFlow, now int64) (ok bool, err error)
+	// Snoop applies a message to the multicast snooping table and returns how many
+	// entries it changed.
+	Snoop(s *Snooped, now int64) int
 	// Frame gives a frame to the machine of its protocol.
 	Frame(f *Frame)
 }

@@ -123,5 +123,10 @@ func (DirectSink) LearnFlow(l *LearnedFlow, now int64) (ok bool, err error) {
 	return ok, err
 }
 
+// Snoop implements Sink.
+func (DirectSink) Snoop(s *Snooped, now int64) int {
+	return s.Table.Apply(&s.Msg, s.VLAN, s.Bundle, now)
+}
+
 // Frame implements Sink.
 func (DirectSink) Frame(*Frame) {}

@@ -189,6 +189,10 @@ func (ctx *context) normal() {
 	}
 	ctx.learnMAC(in, port, t[0].vid)
 
+	if ctx.snoops() {
+		ctx.normalMcast(in, &t)
+		return
+	}
 	id, ok := ctx.bridge.ML.Lookup(f.DLDst, t[0].vid)
 	if !ok {
 		ctx.report(NodeDetail, "no learned MAC for destination, flooding")

@@ -100,12 +100,8 @@ func (ctx *context) mayOutput(p *Port, checkSTP bool) bool {
 
 func (ctx *context) mayOutputSTP(p *Port) bool {
 	if isSTP(&ctx.base) {
-		switch {
-		case p.STP == STPDisabled:
+		if p.STP == STPBlocking {
 			ctx.report(NodeWarn, "STP not in listening state, skipping bpdu output")
-			return false
-		case p.RSTP == STPDisabled:
-			ctx.report(NodeWarn, "RSTP not managing BPDU in this state, skipping bpdu output")
 			return false
 		}
 		return true

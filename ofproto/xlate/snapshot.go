@@ -9,6 +9,7 @@ import (
 	"sluice/ofproto/bond"
 	"sluice/ofproto/export/netflow"
 	"sluice/ofproto/maclearn"
+	"sluice/ofproto/mcast"
 	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/table"
 )
@@ -76,6 +77,7 @@ const (
 	STPNone       STPState = iota // no spanning tree on this port
 	STPForwarding                 // learns and forwards
 	STPLearning                   // learns only
+	STPListening                  // hears and sends BPDUs only
 	STPBlocking                   // hears BPDUs only
 	STPDisabled                   // not even that
 )
@@ -129,7 +131,7 @@ type Bundle struct {
 	CVLANs     *maclearn.VLANSet // nil: all
 	QinQType   uint16            // outer TPID of a dot1q-tunnel
 	PrioTags   PriorityTags
-	Floodable  bool // no port has PortNoFlood; Build computes it
+	Floodable  bool // no port has PortNoFlood or may not forward; Build computes it
 	Protected  bool
 	Bond       *bond.View // nil: one port only
 	MirrorOut  bool       // reserved for the output of mirrors; Build sets it
@@ -148,6 +150,7 @@ type Bridge struct {
 	Name   string
 	Tables *table.Set // flow tables and groups
 	ML     *maclearn.Table
+	Mcast  *mcast.Table // nil: no multicast snooping
 	// TunTable is the map of tunnel options to tun_metadata fields; nil: empty.
 	TunTable    *field.TunTable
 	ForwardBPDU bool
@@ -239,7 +242,7 @@ func Build(bridges []*Bridge) *Snapshot {
 			s.bundles[bu.ID] = bu
 			for _, p := range bu.Ports {
 				p.Bundle = bu
-				if p.Config&PortNoFlood != 0 {
+				if p.Config&PortNoFlood != 0 || !p.STP.forwards() || !p.RSTP.forwards() {
 					bu.Floodable = false
 				}
 			}

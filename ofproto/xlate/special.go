@@ -35,5 +35,11 @@ func (ctx *context) protocolOf(p *Port) SlowReason {
 	if p.Hears&SlowLACP != 0 && ctx.flow.DLType == flow.EthLACP {
 		return SlowLACP
 	}
+	if p.Hears&SlowSTP != 0 {
+		ctx.wc.DLDst = onesMAC
+		if isSTP(&ctx.flow) {
+			return SlowSTP
+		}
+	}
 	return 0
 }

@@ -124,7 +124,8 @@ type bridge struct {
 	ea        netdev.MAC // address of the local port
 	defaultEA netdev.MAC
 	dpid      uint64
-	minMTU    int // of the ports with an MTU of their own; 0: never was one
+	minMTU    int    // of the ports with an MTU of their own; 0: never was one
+	treeSeq   uint64 // of the spanning trees' state in the database
 }
 
 // port is a Port row: a bundle of interfaces.

@@ -205,6 +205,8 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 	cfg.Mirrors = b.mirrors(br)
 	cfg.QueueDSCP = b.queueDSCP(br)
 	b.exports(br, &cfg)
+	cfg.Mcast = multicast(br)
+	spanningTree(br, &cfg)
 	return cfg
 }
 

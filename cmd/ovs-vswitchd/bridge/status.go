@@ -78,7 +78,7 @@ func (w *statusWriter) due(b *Bridges, now int64) bool {
 				}
 			}
 		}
-		if w.controllersChanged(b, br) {
+		if br.sw.SpanningTreeSeq() != br.treeSeq || w.controllersChanged(b, br) {
 			return true
 		}
 	}
@@ -125,6 +125,10 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 		}
 		if stats {
 			w.mirrorStatistics(b, br)
+			w.treeStatistics(br, now)
+		}
+		if stats || all || br.sw.SpanningTreeSeq() != br.treeSeq {
+			w.treeStatus(br, now)
 		}
 		w.controllerStatus(b, br)
 	}

@@ -22,7 +22,8 @@ type Port struct {
 	Name string // for people
 
 	br     *Bridge
-	cfg    PortConfig
+	asked  PortConfig // of the last Configure
+	cfg    PortConfig // in force
 	number int
 	id     uint16 // priority and number (9.2.7)
 	state  State
@@ -79,8 +80,8 @@ type PortConfig struct {
 	AdminDown    bool // management takes the port out
 	AdminEdge    bool // there is no bridge at the other end
 	AutoEdge     bool // find out
-	// MCheck asks whether there are still bridges at the other end that only speak
-	// STP.
+	// MCheck, when it is set, asks whether there are still bridges at the other end
+	// that only speak STP.
 	MCheck bool
 }
 
@@ -92,6 +93,7 @@ func (b *Bridge) AddPort(name string) *Port {
 	}
 	p := &Port{Name: name, br: b, number: n, cfg: PortConfig{Priority: DefaultPortPriority, PathCost: DefaultPathCost,
 		PointToPoint: P2PForceTrue, AutoEdge: true}}
+	p.asked = p.cfg
 	p.setID()
 	b.ports = append(b.ports, p)
 	b.sortPorts()
@@ -119,6 +121,11 @@ func (p *Port) Remove() {
 // Configure changes the configuration.  Values that are not allowed leave what was
 // before.
 func (p *Port) Configure(c PortConfig) {
+	if c == p.asked {
+		return
+	}
+	mcheck := c.MCheck && !p.asked.MCheck
+	p.asked = c
 	prio := p.cfg.Priority
 	if c.Priority >= 0 && c.Priority <= maxPortPriority {
 		prio = c.Priority - c.Priority%portStep
@@ -139,7 +146,7 @@ func (p *Port) Configure(c PortConfig) {
 	p.number = number
 	p.setID()
 	p.br.sortPorts()
-	if c.MCheck && p.br.rstpVersion() {
+	if mcheck && p.br.rstpVersion() {
 		p.mcheck = true
 	}
 	p.portEnabled = p.up && !c.AdminDown
@@ -162,7 +169,7 @@ func (p *Port) reselectRole() { p.selected, p.reselect = false, true }
 
 // begin starts the port's machines (17.18.1).
 func (p *Port) begin() {
-	*p = Port{Name: p.Name, br: p.br, cfg: p.cfg, number: p.number, id: p.id, state: p.state, up: p.up, portEnabled: p.portEnabled,
+	*p = Port{Name: p.Name, br: p.br, asked: p.asked, cfg: p.cfg, number: p.number, id: p.id, state: p.state, up: p.up, portEnabled: p.portEnabled,
 		tx: p.tx, rx: p.rx, errors: p.errors, uptime: p.uptime}
 	p.designatedTimes = p.br.ownTimes()
 	p.enterDiscard()

@@ -113,9 +113,10 @@ func (v *vector) supersedes(w *vector) bool {
 
 // Bridge is the protocol on one bridge.
 type Bridge struct {
-	name string
-	cfg  Config
-	id   bpdu.ID
+	name  string
+	asked Config // of the last Configure
+	cfg   Config // in force
+	id    bpdu.ID
 
 	rootPriority vector
 	rootTimes    times
@@ -150,14 +151,20 @@ type Frame struct {
 func New(name string, cfg Config, now int64) *Bridge {
 	b := &Bridge{name: name, tickAt: now, cfg: Config{Priority: DefaultPriority, MaxAgeSec: DefaultMaxAgeSec,
 		ForwardDelaySec: DefaultForwardDelaySec, TransmitHoldCount: DefaultTransmitHoldCount, STPOnly: cfg.STPOnly}}
-	b.Configure(cfg)
+	b.id = bpdu.NewID(DefaultPriority, 0)
+	b.asked = b.cfg
 	b.selectRoles()
+	b.Configure(cfg)
 	return b
 }
 
 // Configure changes the configuration.  Values that are not allowed leave what was
 // before.
 func (b *Bridge) Configure(cfg Config) {
+	if cfg == b.asked {
+		return
+	}
+	b.asked = cfg
 	c := &b.cfg
 	if cfg.STPOnly != c.STPOnly {
 		c.STPOnly = cfg.STPOnly

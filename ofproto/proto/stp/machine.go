@@ -6,6 +6,9 @@ import (
 
 // Run does what is due at ms now.
 func (b *Bridge) Run(now int64) {
+	if at, ok := b.Next(); !ok || now < at {
+		return
+	}
 	if b.hello.expired(now, b.used.hello) {
 		b.sendConfigs(now)
 		b.hello.start(now)

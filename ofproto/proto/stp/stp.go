@@ -292,6 +292,9 @@ func (b *Bridge) Root() (bpdu.ID, uint32) { return b.root, b.rootCost }
 // IsRoot reports that the bridge takes itself for the root.
 func (b *Bridge) IsRoot() bool { return b.id == b.root }
 
+// Bridge returns the bridge that p is a port of.
+func (p *Port) Bridge() *Bridge { return p.br }
+
 // Number returns the port's number in its bridge.
 func (p *Port) Number() int { return p.no }
 
