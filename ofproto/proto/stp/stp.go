@@ -225,11 +225,14 @@ func (p *Port) Enable(now int64) {
 }
 
 // Disable has p not take part: its link is down (8.8.3).
+//
+// The standard has no topology change here, but hosts that were behind p may turn up
+// elsewhere at once, and other bridges know them in our direction.
 func (p *Port) Disable(now int64) {
 	if p.state == Disabled {
 		return
 	}
-	b := p.br
+	b, learned := p.br, p.state.Learns()
 	wasRoot := b.IsRoot()
 	p.becomeDesignated()
 	p.state = Disabled
@@ -238,8 +241,11 @@ func (p *Port) Disable(now int64) {
 	p.forwardDelay.stop()
 	p.hold.stop()
 	b.update(now)
-	if !wasRoot && b.IsRoot() {
+	switch {
+	case !wasRoot && b.IsRoot():
 		b.becomeRoot(now)
+	case learned:
+		b.TopologyChange(now)
 	}
 }
 

@@ -181,6 +181,14 @@ func TestStates(t *testing.T) {
 	}
 	p.Disable(n.now)
 	want(Disabled)
+	if !b.TakeFlush() {
+		t.Error("a forwarding port is lost, and nothing is flushed")
+	}
+	p.Enable(n.now)
+	p.Disable(n.now)
+	if b.TakeFlush() {
+		t.Error("a port that never forwarded is lost, and all is flushed")
+	}
 }
 
 // TestLinkFailure loses the root port; the alternate takes over after the two delays.
