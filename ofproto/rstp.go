@@ -208,6 +208,11 @@ func (r *rstpProto) wait(set *poll.Set) {
 		set.Immediate()
 	}
 	set.Timer(r.m.Next())
+	for _, rp := range r.ports {
+		if rp.port.linkUp() != rp.m.Up() {
+			set.Immediate()
+		}
+	}
 }
 
 func (r *rstpProto) mayEnable(*Port) bool { return true }

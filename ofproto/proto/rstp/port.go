@@ -163,6 +163,9 @@ func (p *Port) SetUp(up bool) {
 	p.br.step()
 }
 
+// Up reports that the port's link is up.
+func (p *Port) Up() bool { return p.up }
+
 func (p *Port) setID() { p.id = uint16(p.cfg.Priority)<<8 | uint16(p.number) }
 
 func (p *Port) reselectRole() { p.selected, p.reselect = false, true }

@@ -328,6 +328,32 @@ func TestMigration(t *testing.T) {
 	n.check("root F", "F:200")
 }
 
+// TestBecomeRootOfSTP takes the root away from a bridge that only speaks STP.
+func TestBecomeRootOfSTP(t *testing.T) {
+	n := &network{t: t}
+	b := n.add(0x111, "old")
+	n.old = stp.New("stp", bpdu.NewID(16384, 0x222), 0)
+	n.oldPort = n.old.AddPort(0, "q")
+	n.oldPort.Enable(0)
+	n.run(60)
+	n.check("F:200")
+	if b.ports[0].Status().SendRSTP {
+		t.Error("still sends RSTP")
+	}
+	c := config(0x111)
+	c.Priority = 4096
+	b.Configure(c)
+	n.run(3)
+	n.check("root F")
+	if root, _ := n.old.Root(); root != b.ID() {
+		t.Errorf("the old bridge's root is %v", root)
+	}
+	n.run(60)
+	if root, _ := n.old.Root(); root != b.ID() {
+		t.Errorf("later the old bridge's root is %v", root)
+	}
+}
+
 // TestSTPOnly waits for the delays of STP, and sends Configuration BPDUs.
 func TestSTPOnly(t *testing.T) {
 	n := &network{t: t}
