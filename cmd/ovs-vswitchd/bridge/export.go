@@ -115,8 +115,8 @@ func (b *Bridges) sflow(br *bridge) *ofproto.SFlowConfig {
 	if r == nil {
 		return nil
 	}
-	c := &ofproto.SFlowConfig{Targets: r.Targets, Sampling: number(r.Sampling, sflow.DefaultSampling), Polling: number(r.Polling, sflow.DefaultPolling),
-		HeaderLn: number(r.Header, sflow.DefaultHeader), SubID: b.sflowID(br), Agent: val(r.Agent)}
+	c := &ofproto.SFlowConfig{Targets: r.Targets, Sampling: optNumber(r.Sampling, sflow.DefaultSampling), Polling: optNumber(r.Polling, sflow.DefaultPolling),
+		HeaderLn: optNumber(r.Header, sflow.DefaultHeader), SubID: b.sflowID(br), Agent: val(r.Agent)}
 	for _, ctl := range refs(br.row.Controller, b.env.DB.Controller) {
 		if ip := val(ctl.LocalIp); ip != "" {
 			c.ControlIP = ip
@@ -139,16 +139,16 @@ func (b *Bridges) sflowID(br *bridge) (id uint32) {
 func ipfixConfig(r *vswitch.IPFIX) *ofproto.IPFIXConfig {
 	oc := r.OtherConfig
 	return &ofproto.IPFIXConfig{
-		Targets: r.Targets, CacheActiveTimeout: number(r.CacheActiveTimeout, 0), CacheMaxFlows: number(r.CacheMaxFlows, 0),
+		Targets: r.Targets, CacheActiveTimeout: optNumber(r.CacheActiveTimeout, 0), CacheMaxFlows: optNumber(r.CacheMaxFlows, 0),
 		VirtualObsID: oc["virtual_obs_id"], TunnelSampling: mapBool(oc, "enable-tunnel-sampling", true),
-		Sampling: number(r.Sampling, sflow.DefaultSampling), ObsDomainID: number(r.ObsDomainID, 0), ObsPointID: number(r.ObsPointID, 0),
+		Sampling: optNumber(r.Sampling, sflow.DefaultSampling), ObsDomainID: optNumber(r.ObsDomainID, 0), ObsPointID: optNumber(r.ObsPointID, 0),
 		// The keys say the opposite of their names, as in stock.
 		InputSampling: !mapBool(oc, "enable-input-sampling", false), OutputSampling: !mapBool(oc, "enable-output-sampling", false),
 	}
 }
 
-// number is an optional column that holds a number of 32 bits.
-func number(p *int64, def uint32) uint32 {
+// optNumber is an optional column that holds a number of 32 bits.
+func optNumber(p *int64, def uint32) uint32 {
 	if p == nil {
 		return def
 	}
