@@ -122,7 +122,7 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 			if dev, ok := p.Dev.(interface{ Peer() string }); ok {
 				x.PeerName = dev.Peer()
 			}
-			x.MayEnable = true
+			x.MayEnable = p.MayEnable // it has no link of its own
 		}
 		for queue, dscp := range cfg.QueueDSCP[p.OFPort] {
 			if x.SkbPriorities == nil {

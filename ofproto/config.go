@@ -6,6 +6,8 @@ import (
 	"sluice/ofproto/classifier"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/field"
+	"sluice/ofproto/proto/bfd"
+	"sluice/ofproto/proto/cfm"
 	"sluice/ofproto/proto/lacp"
 	"sluice/ofproto/proto/rstp"
 )
@@ -131,6 +133,8 @@ type BundleConfig struct {
 type MemberConfig struct {
 	OFPort uint32
 	LACP   lacp.MemberConfig // with LACP on the bundle
+	BFD    *bfd.Config // nil: none
+	CFM    *cfm.Config // nil: none
 }
 
 // BondConfig is how a bundle with several members is a bond.

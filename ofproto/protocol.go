@@ -63,8 +63,9 @@ var cFrameOverflow = coverage.New("protocol_frame_overflow")
 
 // newProtocols makes the protocols of a switch in the order in which they run.
 func newProtocols(sw *Switch) []entry {
+	sw.bfd, sw.cfm = newBFD(sw), newCFM(sw)
 	return []entry{
-		{xlate.SlowLACP, &sw.lacp}, {xlate.SlowSTP, newSTP(sw)}, {xlate.SlowSTP, newRSTP(sw)},
+		{xlate.SlowCFM, sw.cfm}, {xlate.SlowBFD, sw.bfd}, {xlate.SlowLACP, &sw.lacp}, {xlate.SlowSTP, newSTP(sw)}, {xlate.SlowSTP, newRSTP(sw)},
 	}
 }
 
@@ -158,7 +159,12 @@ func (ps *protocols) portGone(p *Port) {
 
 // sendFrame sends a frame of the switch's own out of p, past the flow tables.
 func (sw *Switch) sendFrame(p *Port, frame []byte, now int64) error {
-	po := &PacketOut{Packet: frame, Actions: action.List{&action.Output{Port: p.OFPort}}}
+	return sw.sendFrameAfter(p, frame, nil, now)
+}
+
+// sendFrameAfter is sendFrame with actions that precede the output.
+func (sw *Switch) sendFrameAfter(p *Port, frame []byte, before action.List, now int64) error {
+	po := &PacketOut{Packet: frame, Actions: append(slices.Clip(before), &action.Output{Port: p.OFPort})}
 	metadata := flow.Flow{InPort: flow.OFPNone}
 	flow.ExtractFlow(frame, &metadata, &po.Flow)
 	return sw.dp.PacketOut(sw, po, now)

@@ -12,6 +12,7 @@ import (
 	"sluice/ofproto/connmgr"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/field"
+	"sluice/ofproto/proto/bfd"
 	"sluice/ofproto/table"
 	"sluice/ovsdb/stream"
 )
@@ -45,6 +46,8 @@ type Switch struct {
 	protocols protocols
 	lacp      lacpProtocol
 	bonds     bonds
+	bfd       *bfdPorts
+	cfm       *cfmPorts
 	tun       *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec       ofp.Context     // kept, since it makes actions in chunks
 	gone      []*goneFlow     // flows whose flow_removed waits, oldest first
@@ -75,6 +78,8 @@ type Env struct {
 	NextHop func(netip.Addr) (flow.MAC, bool)
 	// Export is for exporters of traffic, which must not be configured without.
 	Export ExportEnv
+	// BFDIdentities keeps BFD sessions apart; nil: only those of one bridge.
+	BFDIdentities *bfd.Identities
 }
 
 // New makes a bridge on a datapath.

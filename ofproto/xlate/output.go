@@ -107,6 +107,8 @@ func (ctx *context) mayOutputSTP(p *Port) bool {
 		return true
 	}
 	switch {
+	case p.hearsCFM(&ctx.flow, ctx.wc), p.hearsBFD(&ctx.flow, ctx.wc):
+		// Spanning trees do not keep the health of links from being known.
 	case !p.STP.forwards():
 		ctx.report(NodeWarn, "STP not in forwarding state, skipping output")
 		return false

@@ -11,6 +11,8 @@ import (
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/mcast"
 	"sluice/ofproto/ofp/field"
+	"sluice/ofproto/proto/bfd"
+	"sluice/ofproto/proto/cfm"
 	"sluice/ofproto/table"
 )
 
@@ -111,6 +113,8 @@ type Port struct {
 	Counters Counter // nil: the device counts for itself
 	// Hears has the Slow bits of the link protocols that the port takes part in.
 	Hears SlowReason
+	BFD   bfd.Match // with SlowBFD
+	CFM   cfm.Match // with SlowCFM
 	// SkbPriorities maps a queue's priority to the DSCP bits that its packets get
 	// at this port.
 	SkbPriorities map[uint32]uint8

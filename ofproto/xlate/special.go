@@ -31,8 +31,13 @@ func (ctx *context) special(p *Port) bool {
 // protocolOf returns which of the protocols that p hears the frame belongs to, or 0,
 // and adds to the mask what that depends on.
 func (ctx *context) protocolOf(p *Port) SlowReason {
-	// The mask always has DLType.
-	if p.Hears&SlowLACP != 0 && ctx.flow.DLType == flow.EthLACP {
+	f := &ctx.flow
+	switch {
+	case p.hearsCFM(f, ctx.wc):
+		return SlowCFM
+	case p.hearsBFD(f, ctx.wc):
+		return SlowBFD
+	case p.Hears&SlowLACP != 0 && f.DLType == flow.EthLACP: // always in the mask
 		return SlowLACP
 	}
 	if p.Hears&SlowSTP != 0 {
@@ -42,4 +47,12 @@ func (ctx *context) protocolOf(p *Port) SlowReason {
 		}
 	}
 	return 0
+}
+
+func (p *Port) hearsCFM(f *flow.Flow, wc *flow.Mask) bool {
+	return p.Hears&SlowCFM != 0 && p.CFM.Takes(f, wc)
+}
+
+func (p *Port) hearsBFD(f *flow.Flow, wc *flow.Mask) bool {
+	return p.Hears&SlowBFD != 0 && p.BFD.Takes(f, wc)
 }

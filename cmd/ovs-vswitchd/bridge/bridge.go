@@ -27,6 +27,7 @@ import (
 	"sluice/netdev"
 	"sluice/netdev/rtnl"
 	"sluice/ofproto"
+	"sluice/ofproto/proto/bfd"
 	"sluice/ovsdb/client"
 	"sluice/ovsdb/stream"
 	"sluice/schema/vswitch"
@@ -101,6 +102,7 @@ type Bridges struct {
 	batch   bool
 	closing []closing
 	now     int64
+	bfdIDs  bfd.Identities
 	more    bool // the datapaths have more to do at once
 }
 
@@ -189,6 +191,17 @@ func (br *bridge) addPort(p *port) {
 func (br *bridge) delPort(p *port) {
 	delete(br.ports, p.name)
 	br.order = nil
+}
+
+// eachIface calls fn for each interface that has a row.
+func (br *bridge) eachIface(fn func(*iface)) {
+	for _, p := range br.sortedPorts() {
+		for _, i := range p.ifaces {
+			if i.row != nil {
+				fn(i)
+			}
+		}
+	}
 }
 
 // sortedBackers returns the datapaths in use by type.

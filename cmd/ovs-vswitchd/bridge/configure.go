@@ -372,7 +372,7 @@ func queueSize(r *vswitch.Controller, oc map[string]string) int {
 func (br *bridge) bundle(p *port) ofproto.BundleConfig {
 	c := ofproto.BundleConfig{Name: p.name, Tag: -1, VLANMode: ofproto.VLANTrunk, QinQEthType: 0x88a8}
 	for _, i := range p.ifaces {
-		c.Members = append(c.Members, ofproto.MemberConfig{OFPort: i.ofport, LACP: lacpMember(i)})
+		c.Members = append(c.Members, member(i))
 	}
 	if p.row == nil {
 		return c
@@ -395,6 +395,15 @@ func (br *bridge) bundle(p *port) ofproto.BundleConfig {
 		c.PriorityTags = ofproto.PriorityTagsAlways
 	}
 	return c
+}
+
+// member reads an Interface row.
+func member(i *iface) ofproto.MemberConfig {
+	m := ofproto.MemberConfig{OFPort: i.ofport, LACP: lacpMember(i)}
+	if i.row != nil {
+		m.BFD, m.CFM = bfdConfig(i.row.Bfd), cfmConfig(i)
+	}
+	return m
 }
 
 func vlanMode(p *port, c ofproto.BundleConfig) ofproto.VLANMode {

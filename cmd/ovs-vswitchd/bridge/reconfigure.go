@@ -146,7 +146,7 @@ func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
 
 // switchEnv is what the bridges of a type of datapath get.
 func (b *Bridges) switchEnv(typ string) ofproto.Env {
-	env := ofproto.Env{RunDir: b.env.RunDir, TLS: b.env.TLS, Export: b.exportEnv()}
+	env := ofproto.Env{RunDir: b.env.RunDir, TLS: b.env.TLS, Export: b.exportEnv(), BFDIdentities: &b.bfdIDs}
 	if b.env.NextHop != nil {
 		env.NextHop = func(a netip.Addr) (flow.MAC, bool) {
 			mac, ok := b.env.NextHop(typ, a)

@@ -78,7 +78,7 @@ func (w *statusWriter) due(b *Bridges, now int64) bool {
 				}
 			}
 		}
-		if br.sw.SpanningTreeSeq() != br.treeSeq || w.controllersChanged(b, br) {
+		if br.sw.SpanningTreeSeq() != br.treeSeq || w.controllersChanged(b, br) || br.sw.StatusNews() {
 			return true
 		}
 	}
@@ -89,11 +89,21 @@ func (w *statusWriter) due(b *Bridges, now int64) bool {
 func (w *statusWriter) wait(b *Bridges, s *poll.Set) {
 	switch {
 	case w.txn != nil:
-	case w.refreshAll:
+	case w.refreshAll || b.statusNews():
 		s.Immediate()
 	case len(b.bridges) > 0:
 		s.Timer(w.statsAt)
 	}
+}
+
+// statusNews reports that a link protocol has something to tell.
+func (b *Bridges) statusNews() bool {
+	for _, br := range b.bridges {
+		if br.sw.StatusNews() {
+			return true
+		}
+	}
+	return false
 }
 
 // write puts the state into the transaction: all of it, or what changed.
@@ -131,6 +141,8 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 			w.treeStatus(br, now)
 		}
 		w.controllerStatus(b, br)
+		bfdStatus(w.txn, br, all, now)
+		cfmStatus(w.txn, br, all)
 	}
 }
 

@@ -1,0 +1,156 @@
+package ofproto
+
+import (
+	"cmp"
+	"slices"
+
+	"sluice/dpif"
+	"sluice/dpif/flow"
+	"sluice/internal/errno"
+	"sluice/internal/poll"
+	"sluice/internal/vlog"
+	"sluice/ofproto/ofp/action"
+)
+
+// linkMachine is the machine of a protocol that watches the link of one port (BFD,
+// CFM, LLDP).
+type linkMachine interface {
+	comparable
+	Name() string
+	Next() int64
+	ShouldSend(now int64) bool
+	AppendFrame(b []byte, src flow.MAC, now int64) []byte
+	Run(now int64)
+	// TakeChanged reports whether what the database shows has changed.
+	TakeChanged() bool
+}
+
+// linkMachines are the machines of one protocol on the ports of a Switch, in the
+// order of the ports.
+type linkMachines[M linkMachine] struct {
+	sw   *Switch
+	what string // the protocol, for messages
+	list []portMachine[M]
+	// news are the ports whose status has changed since somebody asked, also those
+	// that lost their machine.
+	news map[uint32]bool
+}
+
+type portMachine[M linkMachine] struct {
+	port    *Port
+	machine M
+}
+
+var rlSend = vlog.NewLimiter(1, 5)
+
+func newLinkMachines[M linkMachine](sw *Switch, what string) linkMachines[M] {
+	return linkMachines[M]{sw: sw, what: what, news: map[uint32]bool{}}
+}
+
+func (ms *linkMachines[M]) index(p *Port) (int, bool) {
+	return slices.BinarySearchFunc(ms.list, p.OFPort, func(e portMachine[M], no uint32) int { return cmp.Compare(e.port.OFPort, no) })
+}
+
+// on returns the machine of p.
+func (ms *linkMachines[M]) on(p *Port) (m M, ok bool) {
+	if i, found := ms.index(p); found && ms.list[i].port == p {
+		return ms.list[i].machine, true
+	}
+	return m, false
+}
+
+func (ms *linkMachines[M]) add(p *Port, m M) {
+	i, _ := ms.index(p)
+	ms.list = slices.Insert(ms.list, i, portMachine[M]{p, m})
+}
+
+func (ms *linkMachines[M]) remove(p *Port) {
+	if i, found := ms.index(p); found && ms.list[i].port == p {
+		ms.list = slices.Delete(ms.list, i, i+1)
+		ms.news[p.OFPort] = true
+	}
+}
+
+// run sends what is due and runs the machines.  prepare, when not nil, gives actions
+// that precede the output of a frame.
+func (ms *linkMachines[M]) run(now int64, prepare func(M) action.List) {
+	for _, e := range ms.list {
+		m := e.machine
+		if now < m.Next() {
+			continue
+		}
+		if m.ShouldSend(now) {
+			var before action.List
+			if prepare != nil {
+				before = prepare(m)
+			}
+			frame := m.AppendFrame(nil, e.port.Desc.HWAddr, now)
+			if err := ms.sw.sendFrameAfter(e.port, frame, before, now); err != nil {
+				logOF.WarnRL(rlSend, "%s: cannot send a %s frame: %s", m.Name(), ms.what, errno.Text(err))
+			}
+		}
+		m.Run(now)
+	}
+}
+
+func (ms *linkMachines[M]) wait(s *poll.Set) {
+	for _, e := range ms.list {
+		s.Timer(e.machine.Next())
+	}
+}
+
+// hasNews reports that the status of a port has changed.
+func (ms *linkMachines[M]) hasNews() bool {
+	for _, e := range ms.list {
+		if e.machine.TakeChanged() {
+			ms.news[e.port.OFPort] = true
+		}
+	}
+	return len(ms.news) > 0
+}
+
+// takeNews returns the ports whose status has changed since the last call.
+func (ms *linkMachines[M]) takeNews() map[uint32]bool {
+	if !ms.hasNews() {
+		return nil
+	}
+	news := ms.news
+	ms.news = map[uint32]bool{}
+	return news
+}
+
+// named calls fn for the machine of the interface with a name, or for all if it is
+// empty, and reports whether there was the one.
+func (ms *linkMachines[M]) named(name string, fn func(p *Port, m M)) bool {
+	found := name == ""
+	for _, e := range ms.list {
+		if name == "" || e.machine.Name() == name {
+			found = true
+			fn(e.port, e.machine)
+		}
+	}
+	return found
+}
+
+// StatusNews reports that the status of a link protocol on a port has changed.
+func (sw *Switch) StatusNews() bool { return sw.bfd.hasNews() || sw.cfm.hasNews() }
+
+// rxPackets returns how many packets the device of a port received.
+func rxPackets(p *Port) uint64 {
+	if n := p.Dev.Stats().RxPackets; n != dpif.Unsupported {
+		return n
+	}
+	return 0
+}
+
+// eachMember calls fn for each port of the configuration that is there.
+func (sw *Switch) eachMember(fn func(p *Port, c *MemberConfig)) {
+	for i := range sw.cfg.Bundles {
+		members := sw.cfg.Bundles[i].Members
+		for j := range members {
+			if p := sw.ports.byNumber[members[j].OFPort]; p != nil {
+				fn(p, &members[j])
+			}
+		}
+	}
+}
