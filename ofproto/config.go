@@ -9,6 +9,7 @@ import (
 	"sluice/ofproto/proto/bfd"
 	"sluice/ofproto/proto/cfm"
 	"sluice/ofproto/proto/lacp"
+	"sluice/ofproto/proto/lldp"
 	"sluice/ofproto/proto/rstp"
 )
 
@@ -49,7 +50,8 @@ type SwitchConfig struct {
 	SFlow         *SFlowConfig
 	IPFIX         *IPFIXConfig
 	FlowIPFIX     []IPFIXConfig // for sample actions, by collector set
-	BundleIdleSec int           // OpenFlow bundles: 0 means 10
+	AutoAttach    AutoAttachConfig
+	BundleIdleSec int // OpenFlow bundles: 0 means 10
 	Bundles       []BundleConfig
 }
 
@@ -133,8 +135,9 @@ type BundleConfig struct {
 type MemberConfig struct {
 	OFPort uint32
 	LACP   lacp.MemberConfig // with LACP on the bundle
-	BFD    *bfd.Config // nil: none
-	CFM    *cfm.Config // nil: none
+	BFD    *bfd.Config       // nil: none
+	CFM    *cfm.Config       // nil: none
+	LLDP   bool
 }
 
 // BondConfig is how a bundle with several members is a bond.
@@ -143,6 +146,13 @@ type BondConfig struct {
 	// ActiveMAC is the address of the member that was active when the database was
 	// last told; a new bond makes it active again.
 	ActiveMAC flow.MAC
+}
+
+// AutoAttachConfig is what a bridge tells by LLDP of itself and of what it wants.
+type AutoAttachConfig struct {
+	SystemName string
+	SystemDesc string
+	Mappings   []lldp.Mapping // sorted by I-SID
 }
 
 // MirrorConfig is a Mirror row; ports are named by their bundles.

@@ -132,8 +132,10 @@ func (ms *linkMachines[M]) named(name string, fn func(p *Port, m M)) bool {
 	return found
 }
 
-// StatusNews reports that the status of a link protocol on a port has changed.
-func (sw *Switch) StatusNews() bool { return sw.bfd.hasNews() || sw.cfm.hasNews() }
+// StatusNews reports that the database has something to learn from a link protocol.
+func (sw *Switch) StatusNews() bool {
+	return sw.bfd.hasNews() || sw.cfm.hasNews() || sw.lldp.hasChanges()
+}
 
 // rxPackets returns how many packets the device of a port received.
 func rxPackets(p *Port) uint64 {

@@ -63,9 +63,10 @@ var cFrameOverflow = coverage.New("protocol_frame_overflow")
 
 // newProtocols makes the protocols of a switch in the order in which they run.
 func newProtocols(sw *Switch) []entry {
-	sw.bfd, sw.cfm = newBFD(sw), newCFM(sw)
+	sw.bfd, sw.cfm, sw.lldp = newBFD(sw), newCFM(sw), newLLDP(sw)
 	return []entry{
 		{xlate.SlowCFM, sw.cfm}, {xlate.SlowBFD, sw.bfd}, {xlate.SlowLACP, &sw.lacp}, {xlate.SlowSTP, newSTP(sw)}, {xlate.SlowSTP, newRSTP(sw)},
+		{xlate.SlowLLDP, sw.lldp},
 	}
 }
 

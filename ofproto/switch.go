@@ -48,6 +48,7 @@ type Switch struct {
 	bonds     bonds
 	bfd       *bfdPorts
 	cfm       *cfmPorts
+	lldp      *lldpPorts
 	tun       *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec       ofp.Context     // kept, since it makes actions in chunks
 	gone      []*goneFlow     // flows whose flow_removed waits, oldest first

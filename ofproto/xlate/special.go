@@ -1,6 +1,9 @@
 package xlate
 
-import "sluice/dpif/flow"
+import (
+	"sluice/dpif/flow"
+	"sluice/ofproto/proto/lldp"
+)
 
 // Frame is a link protocol's frame that came in by a port.
 type Frame struct {
@@ -39,6 +42,8 @@ func (ctx *context) protocolOf(p *Port) SlowReason {
 		return SlowBFD
 	case p.Hears&SlowLACP != 0 && f.DLType == flow.EthLACP: // always in the mask
 		return SlowLACP
+	case p.Hears&SlowLLDP != 0 && f.DLType == lldp.EtherType:
+		return SlowLLDP
 	}
 	if p.Hears&SlowSTP != 0 {
 		ctx.wc.DLDst = onesMAC

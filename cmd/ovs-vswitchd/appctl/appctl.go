@@ -37,7 +37,7 @@ type command struct {
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
 	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, bondCommands,
-		lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands}
+		lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands, autoattachCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}

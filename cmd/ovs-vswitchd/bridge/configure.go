@@ -203,6 +203,7 @@ func (b *Bridges) switchConfig(br *bridge, root *vswitch.OpenVSwitch) ofproto.Sw
 		cfg.Bundles = append(cfg.Bundles, br.bundle(p))
 	}
 	cfg.Mirrors = b.mirrors(br)
+	cfg.AutoAttach = b.autoAttach(br)
 	cfg.QueueDSCP = b.queueDSCP(br)
 	b.exports(br, &cfg)
 	cfg.Mcast = multicast(br)
@@ -402,6 +403,7 @@ func member(i *iface) ofproto.MemberConfig {
 	m := ofproto.MemberConfig{OFPort: i.ofport, LACP: lacpMember(i)}
 	if i.row != nil {
 		m.BFD, m.CFM = bfdConfig(i.row.Bfd), cfmConfig(i)
+		m.LLDP = mapBool(i.row.Lldp, "enable", false)
 	}
 	return m
 }

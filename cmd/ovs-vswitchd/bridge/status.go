@@ -143,6 +143,7 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 		w.controllerStatus(b, br)
 		bfdStatus(w.txn, br, all, now)
 		cfmStatus(w.txn, br, all)
+		attachVLANs(w.txn, br)
 	}
 }
 
