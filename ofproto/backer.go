@@ -3,7 +3,6 @@ package ofproto
 import (
 	"cmp"
 	"crypto/rand"
-	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,7 +19,6 @@ import (
 	"sluice/ofproto/export"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/mcast"
-	"sluice/ofproto/ofp"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/upcall"
 	"sluice/ofproto/xlate"
@@ -30,6 +28,7 @@ var dpifLog = vlog.New("ofproto_dpif")
 
 var (
 	cRevReconfigure = coverage.New("rev_reconfigure")
+	cRevPortToggled = coverage.New("rev_port_toggled")
 	cRevFlowTable   = coverage.New("rev_flow_table")
 	cRevMACLearning = coverage.New("rev_mac_learning")
 	cRevMcast       = coverage.New("rev_mcast_snooping")
@@ -58,6 +57,8 @@ type Backer struct {
 	bySwitch   map[*Switch]*switchRef
 	nextBundle xlate.BundleID
 	nextPort   xlate.PortID
+	// reconfigured is set between a reconfiguration and the turn that counts it.
+	reconfigured bool
 	// support is what the datapath can do, less what dpif/set-dp-features took
 	// away.
 	support dpif.Support
@@ -83,29 +84,6 @@ type switchRef struct {
 	wantsMiss, alive bool
 	// configureLater: the end of a batch has to configure.
 	configureLater bool
-	lastConfig     SwitchConfig // what was last configured
-	lastPorts      []portSetting
-}
-
-// portSetting is what is configured of a port; its state comes and goes by itself.
-type portSetting struct {
-	ofport uint32
-	name   string
-	config ofp.PortConfig
-}
-
-// differs reports that the configuration or the ports are not what they were at the
-// last call.
-func (r *switchRef) differs() bool {
-	var ports []portSetting
-	for _, p := range r.sw.Ports() {
-		ports = append(ports, portSetting{p.OFPort, p.Name, p.Desc.Config &^ ofp.PortDown})
-	}
-	if slices.Equal(ports, r.lastPorts) && reflect.DeepEqual(*r.sw.Config(), r.lastConfig) {
-		return false
-	}
-	r.lastConfig, r.lastPorts = *r.sw.Config(), ports
-	return true
 }
 
 var _ Datapath = (*Backer)(nil)
@@ -150,6 +128,11 @@ func (b *Backer) SetConfig(oc map[string]string) {
 // addresses, revalidation.  more reports that there is more to do at once.
 func (b *Backer) Run(now int64) (more bool) {
 	b.now = now
+	if b.reconfigured {
+		// However many calls it took, it is one reconfiguration.
+		b.reconfigured = false
+		cRevReconfigure.Inc()
+	}
 	b.followControllers()
 	more = b.dp.Run(now)
 	for _, r := range b.switches {
@@ -302,12 +285,18 @@ func (b *Backer) changed() {
 			b.udpif.SetPaused(slices.ContainsFunc(b.switches, func(r *switchRef) bool { return r.sw.Config().FlowRestoreWait }))
 			b.configure(r)
 			r.sw.exports.followPorts(r.sw.Ports())
-			if r.differs() {
-				cRevReconfigure.Inc()
-			}
+			b.reconfigured = true
 		}
 	}
 	b.publish()
+}
+
+// PortsChanged implements Datapath.
+func (b *Backer) PortsChanged(_ *Switch, toggled bool) {
+	if toggled {
+		cRevPortToggled.Inc()
+	}
+	b.changed()
 }
 
 // FlowsChanged implements Datapath.

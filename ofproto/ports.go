@@ -189,7 +189,7 @@ func (p *Port) live(d *ofp.Port) {
 
 // pollPorts follows the devices.
 func (sw *Switch) pollPorts(now int64) {
-	changed := false
+	changed, toggled := false, false
 	for _, p := range sw.ports.sorted {
 		if seq := p.Dev.ChangeSeq(); seq != p.changeSeq {
 			p.changeSeq = seq
@@ -202,16 +202,16 @@ func (sw *Switch) pollPorts(now int64) {
 		}
 		if may := sw.protocols.mayEnable(p); may != p.MayEnable {
 			p.MayEnable = may
-			changed = true
+			toggled = true
 		}
 		if may := p.MayEnable && p.Dev.Carrier(); may != p.enabled {
 			p.enabled = may
-			changed = true
+			toggled = true
 			sw.setDesc(p, p.Desc)
 		}
 	}
-	if changed {
-		sw.dp.Configured(sw)
+	if changed || toggled {
+		sw.dp.PortsChanged(sw, toggled)
 	}
 }
 

@@ -2,6 +2,7 @@ package ofproto
 
 import (
 	"net/netip"
+	"reflect"
 	"sync"
 
 	"sluice/dpif"
@@ -43,15 +44,16 @@ type Switch struct {
 	ports portSet
 	conns *connmgr.Manager
 
-	protocols protocols
-	lacp      lacpProtocol
-	bonds     bonds
-	bfd       *bfdPorts
-	cfm       *cfmPorts
-	lldp      *lldpPorts
-	tun       *field.TunTable // tun_metadata mapping; replaced, not changed
-	dec       ofp.Context     // kept, since it makes actions in chunks
-	gone      []*goneFlow     // flows whose flow_removed waits, oldest first
+	configured bool // cfg has been applied
+	protocols  protocols
+	lacp       lacpProtocol
+	bonds      bonds
+	bfd        *bfdPorts
+	cfm        *cfmPorts
+	lldp       *lldpPorts
+	tun        *field.TunTable // tun_metadata mapping; replaced, not changed
+	dec        ofp.Context     // kept, since it makes actions in chunks
+	gone       []*goneFlow     // flows whose flow_removed waits, oldest first
 
 	dumpSeq    uint64 // of the datapath, when flows were last expired
 	version    uint64 // of the tables, when the datapath was last told of changes
@@ -136,7 +138,8 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 		// OpenFlow has no message to tell controllers; they ask when they connect.
 		sw.conns.Reconnect()
 	}
-	sw.cfg = cfg
+	same := sw.configured && reflect.DeepEqual(sw.cfg.forTranslation(), cfg.forTranslation())
+	sw.cfg, sw.configured = cfg, true
 	sw.conns.BundleIdleSec = cfg.BundleIdleSec
 	for id := range uint8(table.NVisibleTables) {
 		sw.applyTable(id)
@@ -151,8 +154,16 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 	sw.configureBonds(now)
 	sw.configureExports(now)
 	sw.processEvents()
-	sw.dp.Configured(sw)
+	if !same {
+		sw.dp.Configured(sw)
+	}
 	return nil
+}
+
+// forTranslation returns what of a configuration matters to translation.
+func (c SwitchConfig) forTranslation() SwitchConfig {
+	c.Controllers, c.Snoops, c.InBandManagers, c.AutoAttach = nil, nil, nil, AutoAttachConfig{}
+	return c
 }
 
 func (sw *Switch) applyTable(id uint8) {

@@ -37,6 +37,7 @@ func (d *fakeDP) PortAdd(_ *Switch, p *Port) error {
 func (d *fakeDP) PortDel(*Switch, *Port) error { return nil }
 func (d *fakeDP) Configured(*Switch)           {}
 func (d *fakeDP) InBatch() bool                { return false }
+func (d *fakeDP) PortsChanged(*Switch, bool)   {}
 func (d *fakeDP) FlowsChanged(*Switch)         {}
 func (d *fakeDP) ForgetAddresses(*Switch)      { d.forgot = append(d.forgot, "all") }
 func (d *fakeDP) ForgetPort(_ *Switch, p *Port) {
