@@ -18,6 +18,7 @@ func TestPortBatch(t *testing.T) {
 		t.Cleanup(func() { _ = dev.Close(false) })
 		return dev
 	}
+	w.b.Run(w.now) // reconfigurations are counted once a turn
 	before := cRevReconfigure.Total()
 	w.b.BeginBatch()
 	old := w.b.udpif.Snapshot()
@@ -30,6 +31,7 @@ func TestPortBatch(t *testing.T) {
 		t.Error("translation sees ports before the batch is committed")
 	}
 	w.b.CommitBatch()
+	w.b.Run(w.now)
 	if n := cRevReconfigure.Total() - before; n != 1 {
 		t.Errorf("40 ports: configured %d times", n)
 	}
@@ -51,6 +53,7 @@ func TestPortBatch(t *testing.T) {
 		}
 	}
 	w.b.CommitBatch()
+	w.b.Run(w.now)
 	if n := cRevReconfigure.Total() - before; n != 1 || len(w.sw.Ports()) != 2 {
 		t.Errorf("40 ports less: configured %d times, %d ports are left", n, len(w.sw.Ports()))
 	}
@@ -59,6 +62,7 @@ func TestPortBatch(t *testing.T) {
 	if _, err := w.sw.PortAdd(open(60), 60, w.now); err != nil {
 		t.Fatal(err)
 	}
+	w.b.Run(w.now)
 	if n := cRevReconfigure.Total() - before; n != 1 {
 		t.Errorf("a single port: configured %d times", n)
 	}

@@ -80,12 +80,14 @@ func (ms *linkMachines[M]) run(now int64, prepare func(M) action.List) {
 			continue
 		}
 		if m.ShouldSend(now) {
-			var before action.List
-			if prepare != nil {
-				before = prepare(m)
-			}
 			frame := m.AppendFrame(nil, e.port.Desc.HWAddr, now)
-			if err := ms.sw.sendFrameAfter(e.port, frame, before, now); err != nil {
+			var err error
+			if prepare == nil {
+				err = ms.sw.sendFrame(e.port, frame, now)
+			} else {
+				err = ms.sw.sendFrameAfter(e.port, frame, prepare(m), now)
+			}
+			if err != nil {
 				logOF.WarnRL(rlSend, "%s: cannot send a %s frame: %s", m.Name(), ms.what, errno.Text(err))
 			}
 		}
