@@ -39,6 +39,21 @@ type DeviceStats = netdev.Stats
 // Unsupported marks a counter that a device does not keep.
 const Unsupported = netdev.Unsupported
 
+// TunnelDevice is a device of a tunnel type, and TunnelConfig its configuration.
+type (
+	TunnelDevice = netdev.TunnelDevice
+	TunnelConfig = netdev.TunnelConfig
+	TunnelKey    = netdev.TunnelKey
+	PTMode       = netdev.PTMode
+)
+
+// What packets a tunnel carries.
+const (
+	LegacyL2        = netdev.LegacyL2
+	LegacyL3        = netdev.LegacyL3
+	PacketTypeAware = netdev.PacketTypeAware
+)
+
 // Port is a port of a datapath.
 type Port struct {
 	No   PortNo

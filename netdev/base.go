@@ -85,6 +85,8 @@ type ConfigError struct {
 	Text string
 	// Err is the cause, unix.EINVAL for a wrong option.
 	Err error
+	// Logged says that the device has logged Text itself.
+	Logged bool
 }
 
 // Error is the text alone.

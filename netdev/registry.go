@@ -1,6 +1,7 @@
 package netdev
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/internal/errno"
 	"sluice/internal/poll"
 	"sluice/internal/vlog"
 )
@@ -108,6 +110,29 @@ func sortLocked() {
 	}
 	slices.SortFunc(devs, func(a, b Device) int { return strings.Compare(a.Name(), b.Name()) })
 	registry.sorted = devs
+}
+
+// Configure gives dev its options, and logs that it could not.  The error's text is
+// for the database.
+func Configure(dev Device, options map[string]string) error {
+	err := dev.SetConfig(options)
+	if err == nil {
+		return nil
+	}
+	cause := err
+	var own *ConfigError
+	if errors.As(err, &own) {
+		cause = own.Err
+		if !own.Logged {
+			log.Warn("%s", own.Text)
+		}
+	}
+	text := fmt.Sprintf("%s: could not set configuration (%s)", dev.Name(), errno.Text(cause))
+	log.Warn("%s", text)
+	if own != nil {
+		return own
+	}
+	return &ConfigError{Text: text, Err: err}
 }
 
 // ByName returns the open device of that name.

@@ -3,6 +3,7 @@ package ofproto
 import (
 	"cmp"
 	"crypto/rand"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/mcast"
 	"sluice/ofproto/recirc"
+	"sluice/ofproto/tunnel"
 	"sluice/ofproto/upcall"
 	"sluice/ofproto/xlate"
 )
@@ -67,6 +69,11 @@ type Backer struct {
 	// the last one has to publish.
 	held         int
 	publishLater bool
+	tunnels tunnel.Table    // by xlate.PortID
+	// tunnelPorts are the datapath ports of tunnels by name; tunnelsChanged says that
+	// some may no longer be used.
+	tunnelPorts    map[string]tunnelPort
+	tunnelsChanged bool
 
 	mu   sync.Mutex // guards byID
 	byID map[xlate.BridgeID]*Switch
@@ -91,7 +98,7 @@ var _ Datapath = (*Backer)(nil)
 // NewBacker makes the Backer of a datapath and becomes its upcall function.
 func NewBacker(dp dpif.Dpif) *Backer {
 	b := &Backer{dp: dp, recircs: recirc.NewPool(), bySwitch: map[*Switch]*switchRef{},
-		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, nextBundle: 1, nextPort: 1}
+		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, tunnelPorts: map[string]tunnelPort{}, nextBundle: 1, nextPort: 1}
 	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, sink{b: b}, b.deliver)
 	b.udpif.OnLimit(b.logTrace)
 	b.udpif.OnSample(b.deliverSample)
@@ -103,6 +110,9 @@ func NewBacker(dp dpif.Dpif) *Backer {
 func (b *Backer) Close() {
 	b.udpif.Flush(b.now)
 	b.udpif.Close()
+	for _, name := range slices.Sorted(maps.Keys(b.tunnelPorts)) {
+		b.dropTunnelPort(name)
+	}
 }
 
 // Dpif returns the datapath.
@@ -133,6 +143,7 @@ func (b *Backer) Run(now int64) (more bool) {
 		b.reconfigured = false
 		cRevReconfigure.Inc()
 	}
+	b.collectTunnelPorts()
 	b.followControllers()
 	more = b.dp.Run(now)
 	for _, r := range b.switches {
@@ -222,7 +233,14 @@ func (b *Backer) PortAdd(sw *Switch, p *Port) error {
 		return unix.ENODEV
 	}
 	p.DPPort = dpif.PortNone
-	if !isPatch(p) {
+	switch {
+	case isPatch(p):
+	case tunnelDevice(p) != nil:
+		b.tunnelsChanged = true
+		if err := b.addTunnel(p, uint64(b.nextPort)); err != nil {
+			return err
+		}
+	default:
 		no, err := b.dp.PortAdd(p.Dev, dpif.PortNone)
 		if err != nil {
 			return err
@@ -237,7 +255,12 @@ func (b *Backer) PortAdd(sw *Switch, p *Port) error {
 // PortDel implements Datapath.
 func (b *Backer) PortDel(sw *Switch, p *Port) error {
 	if r := b.bySwitch[sw]; r != nil {
+		b.tunnels.Remove(uint64(r.ports[p]))
 		delete(r.ports, p)
+	}
+	if tunnelDevice(p) != nil {
+		b.tunnelsChanged = true
+		return nil
 	}
 	if p.DPPort == dpif.PortNone {
 		return nil
@@ -288,6 +311,7 @@ func (b *Backer) changed() {
 			b.reconfigured = true
 		}
 	}
+	b.followTunnels()
 	b.publish()
 }
 

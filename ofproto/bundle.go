@@ -3,6 +3,7 @@ package ofproto
 import (
 	"reflect"
 
+	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/ofp"
@@ -92,7 +93,7 @@ func (b *Backer) snapshot() *xlate.Snapshot {
 	for _, r := range b.switches {
 		bridges = append(bridges, b.bridge(r))
 	}
-	return xlate.Build(bridges)
+	return xlate.Build(bridges, b.tunnels.Map())
 }
 
 // bridge describes a switch to translation.
@@ -123,6 +124,13 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 				x.PeerName = dev.Peer()
 			}
 			x.MayEnable = p.MayEnable // it has no link of its own
+		}
+		if dev := tunnelDevice(p); dev != nil {
+			x.Tunnel = dev.Tunnel()
+			x.PTMode = x.Tunnel.PTMode
+			if _, ok := b.tunnels.Get(uint64(x.ID)); !ok {
+				x.ODP = dpif.PortNone
+			}
 		}
 		for queue, dscp := range cfg.QueueDSCP[p.OFPort] {
 			if x.SkbPriorities == nil {

@@ -142,6 +142,7 @@ func parseGeneveOpt(s string, t, mask *flow.Tunnel) error {
 	if err := hexRight(mask.Opts[at+4:at+4+length], bodyMask); err != nil {
 		return err
 	}
+	t.Flags |= flow.TunFlagUDPIF
 	t.OptsLen = uint32(at + 4 + length)
 	mask.OptsLen = t.OptsLen
 	return nil

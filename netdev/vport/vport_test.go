@@ -12,7 +12,7 @@ import (
 
 func TestTypes(t *testing.T) {
 	RegisterPatch()
-	RegisterTunnels()
+	RegisterTunnels(nil)
 	want := []string{"bareudp", "erspan", "geneve", "gre", "gtpu", "ip6erspan", "ip6gre",
 		"lisp", "patch", "stt", "vxlan"}
 	if got := netdev.Types(); !slices.Equal(got, want) {
@@ -47,7 +47,7 @@ func TestPatchConfig(t *testing.T) {
 			t.Errorf("%v: %v, want %s", tc.options, err, tc.text)
 		}
 	}
-	if got := dev.(*Device).Peer(); got != "pb" {
+	if got := dev.(*Patch).Peer(); got != "pb" {
 		t.Errorf("peer %q", got)
 	}
 	if mac := dev.EtherAddr(); mac[0]&3 != 2 {

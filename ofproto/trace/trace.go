@@ -108,6 +108,7 @@ func (t *tracer) one(br *xlate.Bridge, f *flow.Flow) {
 	} else {
 		t.b.Write(xlate.FlowText(nil, &out.Final, ports))
 	}
+	br.Normalize(f)
 	m := match.Match{Flow: *f, Mask: out.Mask, Tun: br.TunTable}
 	m.ZeroWildcarded()
 	t.printf("\nMegaflow: %s\n", m.AppendText(nil, ports, match.DefaultPriority))

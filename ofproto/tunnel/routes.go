@@ -1,9 +1,12 @@
-// Package tunnel finds the way of tunnel packets: which device of the host leads to
-// an endpoint, by which gateway, from which source address.
+// Package tunnel is what translation knows of tunnels.
 //
-// The routing table of this file has the host's routes and those that a user adds
-// (ovs/route/add); translation of tunnel outputs reads it.  The package sends
-// nothing and reads no kernel state itself: addresses and routes are handed in.
+// Tunnels of one type share a port of the datapath: a Table says by which of them a
+// packet came in, and Encapsulate what tunnel fields a packet needs to leave by one.
+//
+// Routes finds the way of the packets that tunnels make: which device of the host
+// leads to an endpoint, by which gateway, from which source address.  It has the host's
+// routes and those that a user adds (ovs/route/add).  The package sends nothing and
+// reads no kernel state itself: addresses and routes are handed in.
 package tunnel
 
 import (
@@ -34,7 +37,11 @@ type Routes struct {
 	// Addrs returns the addresses of a device with their prefixes.
 	Addrs  func(device string) []netip.Prefix
 	routes []Route // best first
+	seq    uint64
 }
+
+// Seq changes when the table does.
+func (t *Routes) Seq() uint64 { return t.seq }
 
 // Errors of the table, in the words of ovs/route/*.
 var (
@@ -72,6 +79,7 @@ func (t *Routes) Add(r Route) error {
 	r.Prefix = r.Prefix.Masked()
 	t.remove(&r)
 	t.routes = append(t.routes, r)
+	t.seq++
 	slices.SortStableFunc(t.routes, func(a, b Route) int {
 		return cmp.Or(cmp.Compare(b.priority(), a.priority()), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Mark, b.Mark))
 	})
@@ -92,6 +100,7 @@ func (t *Routes) source(device string, dst netip.Addr) (netip.Addr, bool) {
 
 // remove takes out the route with the same match, and reports whether there was one.
 func (t *Routes) remove(r *Route) bool {
+	t.seq++
 	n := len(t.routes)
 	t.routes = slices.DeleteFunc(t.routes, func(o Route) bool {
 		return o.Prefix == r.Prefix && o.Mark == r.Mark && o.User == r.User && o.Local == r.Local

@@ -366,6 +366,7 @@ func (u *Udpif) translateAgain(k *ukey, w *worker, push *xlate.Stats, now int64)
 	xlate.Translate(&w.in, &w.out)
 	w.reader.Exit()
 	xlate.Apply(w.out.Effects, push, true)
+	br.DatapathMask(&w.in.Flow, &w.out.Mask)
 	return br
 }
 

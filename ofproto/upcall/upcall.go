@@ -103,7 +103,7 @@ type worker struct {
 func New(dp dpif.Dpif, pool *recirc.Pool, megaflows *atomic.Bool, sink xlate.Sink, packetIn func(xlate.BridgeID, *PacketIn)) *Udpif {
 	u := &Udpif{dp: dp, pool: pool, packetIn: packetIn, sink: sink, megaflows: megaflows}
 	u.ukeys.init()
-	u.snap.Store(xlate.Build(nil))
+	u.snap.Store(xlate.Build(nil, nil))
 	u.reval.Store(1)
 	u.flowLimit.Store(initialFlowLimit)
 	u.rv.init()
@@ -228,6 +228,7 @@ func (u *Udpif) translate(up *dpif.Upcall, v *dpif.Verdict, miss bool) error {
 	}
 	stats := xlate.Stats{Packets: 1, Bytes: uint64(len(pkt)), Used: up.Now, Now: up.Now, TCPFlags: up.Key.TCPFlags}
 	xlate.Apply(out.Effects, &stats, true)
+	br.DatapathMask(up.Key, &out.Mask)
 	v.Mask = out.Mask
 	if !u.megaflows.Load() {
 		v.Mask = xlate.MaskForPacket(up.Key)

@@ -112,7 +112,7 @@ func (b *bed) publish() {
 		b.br.Ports = append(b.br.Ports, p)
 		b.br.Bundles = append(b.br.Bundles, &xlate.Bundle{ID: xlate.BundleID(i), Name: p.Name, Mode: xlate.VLANTrunk, Ports: []*xlate.Port{p}})
 	}
-	b.u.SetSnapshot(xlate.Build([]*xlate.Bridge{b.br}))
+	b.u.SetSnapshot(xlate.Build([]*xlate.Bridge{b.br}, nil))
 }
 
 // rule adds a flow, or removes it when acts is nil.

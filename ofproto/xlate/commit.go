@@ -3,6 +3,7 @@ package xlate
 import (
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
+	"sluice/ofproto/tunnel"
 )
 
 // This file turns the difference between the packet as the datapath has it (the
@@ -237,7 +238,7 @@ func (c *committer) network() (slow bool) {
 
 // notWritable are the bits of an IP header that set() must leave alone.
 func (c *committer) notWritable() *flow.Mask {
-	if tunnelDstSet(&c.base.Tunnel) && (c.base.NwTOS^c.flow.NwTOS)&ecnMask == 0 {
+	if tunnel.Received(c.base) && (c.base.NwTOS^c.flow.NwTOS)&ecnMask == 0 {
 		return &ipFixedECN
 	}
 	return &ipFixed

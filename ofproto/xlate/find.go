@@ -1,11 +1,15 @@
 package xlate
 
 import (
+	"errors"
 	"fmt"
 
 	"sluice/dpif/flow"
 	"sluice/ofproto/recirc"
+	"sluice/ofproto/tunnel"
 )
+
+var errNoTunnel = errors.New("no OpenFlow tunnel port for this packet")
 
 // Find returns the bridge that a packet with datapath key f enters, and the
 // OpenFlow port that it came in by.
@@ -23,6 +27,14 @@ func (s *Snapshot) Find(f *flow.Flow, pool *recirc.Pool) (br *Bridge, ofport uin
 		} else if p := s.portID[PortID(st.Port)]; p != nil {
 			return p.Bridge, p.OFPort, nil
 		}
+	}
+	if tunnel.Received(f) {
+		id, _ := s.tunnels.Find(f)
+		if p := s.portID[PortID(id)]; p != nil {
+			return p.Bridge, p.OFPort, nil
+		}
+		tunnel.LogUnknown(func() []byte { return FlowText(nil, f, nil) })
+		return nil, 0, errNoTunnel
 	}
 	p := s.byODP[f.InPort]
 	if p == nil {

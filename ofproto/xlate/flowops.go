@@ -218,9 +218,6 @@ func popMPLS(f *flow.Flow, n int, etherType uint16, m *flow.Mask) bool {
 	return true
 }
 
-// tunnelDstSet reports that t names a tunnel's far end.
-func tunnelDstSet(t *flow.Tunnel) bool { return t.IPDst != 0 || t.IPv6Dst != flow.IPv6{} }
-
 // isGratuitousARP reports that f announces its sender's own address.
 func isGratuitousARP(f *flow.Flow, m *flow.Mask) bool {
 	if f.DLType != flow.EthARP {

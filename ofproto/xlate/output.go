@@ -148,7 +148,13 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 			f.NwTOS = f.NwTOS&^dscpMask | dscp
 		}
 	}
-	if p.ODP != dpif.PortNone {
+	switch {
+	case p.Tunnel != nil && via == nil:
+		if !ctx.tunnelOutput(p, last, trunc) {
+			f.VLANs, f.NwTOS, f.DLDst, f.DLSrc, f.PacketType, f.DLType = vlans, tos, dst, src, pt, dlType
+			return
+		}
+	case p.ODP != dpif.PortNone:
 		ctx.commit()
 		if via != nil {
 			ctx.bondRecirc(via)

@@ -4,6 +4,7 @@ import (
 	"sluice/dpif/flow"
 	"sluice/ofproto/ofp/field"
 	"sluice/ofproto/ofp/match"
+	"sluice/ofproto/tunnel"
 )
 
 const protoIGMP = 2
@@ -85,7 +86,7 @@ func maskTransport(f *flow.Flow, m *flow.Mask) {
 
 func maskTunnelOf(f *flow.Flow, m *flow.Mask) {
 	t, mt := &f.Tunnel, &m.Tunnel
-	if !tunnelDstSet(t) {
+	if !tunnel.Received(f) {
 		if t.ID != 0 {
 			mt.ID = ^uint64(0)
 		}
@@ -99,7 +100,7 @@ func maskTunnelOf(f *flow.Flow, m *flow.Mask) {
 	if t.Flags&flow.TunFlagKey != 0 {
 		mt.ID = ^uint64(0)
 	}
-	if t.Flags&flow.TunFlagUDPIF != 0 {
+	if rawOptions(t) {
 		mt.OptsLen = ones32
 		for i := range min(int(t.OptsLen), len(mt.Opts)) {
 			mt.Opts[i] = 0xff

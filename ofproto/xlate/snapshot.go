@@ -14,6 +14,7 @@ import (
 	"sluice/ofproto/proto/bfd"
 	"sluice/ofproto/proto/cfm"
 	"sluice/ofproto/table"
+	"sluice/ofproto/tunnel"
 )
 
 // BridgeID identifies a bridge for as long as it exists; it is the UUID that
@@ -50,14 +51,14 @@ const (
 )
 
 // PacketTypeMode says what kinds of packets a port carries.
-type PacketTypeMode uint8
+type PacketTypeMode = dpif.PTMode
 
 // The modes: frames only (the usual), packets without an Ethernet header only,
 // or both.
 const (
-	LegacyL2 PacketTypeMode = iota
-	LegacyL3
-	PacketTypeAware
+	LegacyL2        = dpif.LegacyL2
+	LegacyL3        = dpif.LegacyL3
+	PacketTypeAware = dpif.PacketTypeAware
 )
 
 // PortConfig bits that translation looks at (ofp_port_config).
@@ -115,6 +116,9 @@ type Port struct {
 	Hears SlowReason
 	BFD   bfd.Match // with SlowBFD
 	CFM   cfm.Match // with SlowCFM
+	// Tunnel is set for a tunnel.  Its datapath port may be that of other tunnels
+	// too; dpif.PortNone: it has no place among them.
+	Tunnel *tunnel.Config
 	// SkbPriorities maps a queue's priority to the DSCP bits that its packets get
 	// at this port.
 	SkbPriorities map[uint32]uint8
@@ -122,7 +126,6 @@ type Port struct {
 	// The rest keeps its zero value until the feature it belongs to exists.
 
 	STP, RSTP STPState
-	IsTunnel  bool
 }
 
 // Bundle is a Port row: one port, or the members of a bond.
@@ -195,6 +198,7 @@ func (b *Bridge) Port(ofport uint32) *Port { return b.byOFPort[ofport] }
 type Snapshot struct {
 	Bridges []*Bridge // sorted by name
 
+	tunnels *tunnel.Map // to PortIDs
 	byID    map[BridgeID]*Bridge
 	byName  map[string]*Bridge
 	byODP   map[dpif.PortNo]*Port
@@ -203,11 +207,13 @@ type Snapshot struct {
 }
 
 // Build makes a snapshot of bridges whose Ports and Bundles lists are filled in
-// (each bundle with its Ports), and completes the references between them.  The
-// caller gives up what it passes.
-func Build(bridges []*Bridge) *Snapshot {
+// (each bundle with its Ports), and completes the references between them.  tunnels
+// finds the PortIDs of tunnels; nil: there are none.  The caller gives up what it
+// passes.
+func Build(bridges []*Bridge, tunnels *tunnel.Map) *Snapshot {
 	s := &Snapshot{
 		Bridges: bridges,
+		tunnels: tunnels,
 		byID:    make(map[BridgeID]*Bridge, len(bridges)),
 		byName:  make(map[string]*Bridge, len(bridges)),
 		byODP:   map[dpif.PortNo]*Port{},
@@ -234,7 +240,7 @@ func Build(bridges []*Bridge) *Snapshot {
 			}
 			// Tunnels share a datapath port; which of them a packet came by is
 			// decided by its tunnel fields.
-			if p.ODP != dpif.PortNone && !p.IsTunnel {
+			if p.ODP != dpif.PortNone && p.Tunnel == nil {
 				s.byODP[p.ODP] = p
 			}
 		}

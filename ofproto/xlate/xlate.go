@@ -37,6 +37,7 @@ import (
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/recirc"
 	"sluice/ofproto/table"
+	"sluice/ofproto/tunnel"
 )
 
 var (
@@ -257,9 +258,7 @@ func (ctx *context) initMask() {
 	if ctx.bridge.Support.Recirc {
 		wc.RecircID = ones32
 	}
-	if tunnelDstSet(&ctx.in.Flow.Tunnel) {
-		ctx.maskTunnel()
-	}
+	tunnel.Mask(&ctx.in.Flow, wc)
 	ctx.maskNetFlow()
 }
 
@@ -308,7 +307,7 @@ func (ctx *context) run() {
 		ctx.reportTable(ctx.rule, ctx.tableID)
 		acts = ctx.rule.Actions
 	}
-	if ctx.frozenIn == nil && inPort != nil && inPort.IsTunnel {
+	if ctx.frozenIn == nil && inPort != nil && inPort.Tunnel != nil {
 		ctx.effect(Effect{Kind: EffectPort, Rx: inPort.Counters})
 	}
 	if ctx.frozenIn == nil && ctx.special(inPort) {
@@ -321,6 +320,10 @@ func (ctx *context) run() {
 	}
 	if ctx.frozenIn == nil {
 		ctx.sampleInput()
+	}
+	if !tunnel.Decapsulated(&ctx.flow) {
+		ctx.err = ErrCongestionDrop
+		return
 	}
 	if inPort != nil && !ctx.mayReceive(inPort) {
 		return
@@ -475,7 +478,7 @@ func (ctx *context) finishMask() {
 			wc.VLANs[i] = flow.VLAN{}
 		}
 	}
-	if !tunnelDstSet(&in.Tunnel) {
+	if !tunnel.Received(in) {
 		wc.Tunnel = flow.Tunnel{}
 	}
 }
@@ -498,27 +501,4 @@ func (ctx *context) effect(e Effect) {
 	if ctx.in.Record {
 		ctx.out.Effects = append(ctx.out.Effects, e)
 	}
-}
-
-// maskTunnel adds what identifies the tunnel that the packet came by.
-func (ctx *context) maskTunnel() {
-	t, m := &ctx.in.Flow.Tunnel, &ctx.wc.Tunnel
-	m.ID = ^uint64(0)
-	if t.IPDst != 0 {
-		m.IPSrc, m.IPDst = ones32, ones32
-	} else {
-		m.IPv6Src, m.IPv6Dst = onesIPv6, onesIPv6
-	}
-	m.Flags = flow.TunFlagDF | flow.TunFlagCsum | flow.TunFlagKey
-	m.TOS = 0xff
-	if isIPAny(&ctx.flow) && t.TOS&ecnMask == ecnMask {
-		ctx.wc.NwTOS |= ecnMask
-	}
-}
-
-// tunnelMetadata makes the raw options of a tunnel into tun_metadata fields;
-// false: they are malformed.
-func (ctx *context) tunnelMetadata() bool {
-	// Raw options come with tunnels, which have an issue of their own.
-	return true
 }

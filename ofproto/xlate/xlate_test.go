@@ -49,7 +49,7 @@ func plain(br *Bridge, n int) {
 }
 
 func newBed(t testing.TB, brs ...*Bridge) *bed {
-	return &bed{t: t, snap: Build(brs), pool: recirc.NewPool(), br: brs[0]}
+	return &bed{t: t, snap: Build(brs, nil), pool: recirc.NewPool(), br: brs[0]}
 }
 
 // rule is one flow of a test.

@@ -131,7 +131,7 @@ func (s *Switch) registerDevices() {
 		dummy.Enable(s.opts.DummyLevel)
 		action.AllowDebug()
 	}
-	vport.RegisterTunnels()
+	vport.RegisterTunnels(egress{s.routes})
 }
 
 // datapathTypes finds out which datapath types there are and which of them are for

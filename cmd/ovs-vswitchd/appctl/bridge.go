@@ -42,6 +42,13 @@ var ofprotoCommands = []command{
 		}
 		r.Reply(text)
 	}},
+	{"ofproto/list-tunnels", "", 0, 0, func(env *Env, r *unixctl.Request) {
+		var out []byte
+		for _, b := range backers(env) {
+			out = b.AppendTunnels(out)
+		}
+		r.Reply(string(out))
+	}},
 	{"ofproto/trace", "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]", 1, unixctl.AnyArgs,
 		func(env *Env, r *unixctl.Request) {
 			text, err := ofproto.Trace(backers(env), r.Args, env.Now())

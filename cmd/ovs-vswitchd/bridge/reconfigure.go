@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -325,8 +324,8 @@ func (b *Bridges) reconfigureIface(br *bridge, i *iface, row *vswitch.Interface,
 	if b.ifaceType(br, row) != i.typ {
 		return false
 	}
-	if err := i.dev.SetConfig(row.Options); err != nil {
-		b.ifaceError(row, configError(i.name, err))
+	if err := netdev.Configure(i.dev, row.Options); err != nil {
+		b.ifaceError(row, err.Error())
 		return false
 	}
 	b.setMTU(i)
@@ -437,9 +436,9 @@ func (b *Bridges) open(br *bridge, i *iface, now int64) string {
 	}
 	i.dev = dev
 	if i.row != nil {
-		if err := dev.SetConfig(i.row.Options); err != nil {
+		if err := netdev.Configure(dev, i.row.Options); err != nil {
 			dev.Close(false)
-			return configError(i.name, err)
+			return err.Error()
 		}
 		b.setMTU(i)
 	}
@@ -463,17 +462,6 @@ func (b *Bridges) open(br *bridge, i *iface, now int64) string {
 	}
 	log.Info("bridge %s: added interface %s on port %d", br.name, i.name, shownPort(i.ofport))
 	return ""
-}
-
-// configError logs what is wrong with a device's options and returns the text for
-// the error column: the device's own words if it has some.
-func configError(name string, err error) string {
-	var own *netdev.ConfigError
-	if errors.As(err, &own) {
-		log.Warn("%s", own.Text)
-		return own.Text
-	}
-	return warn("could not configure network device %s (%s)", name, err)
 }
 
 func warn(format, name string, err error) string {

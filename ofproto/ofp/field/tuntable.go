@@ -256,6 +256,25 @@ func (t *TunTable) FromGeneve(raw []byte, dst *flow.Tunnel) bool {
 	return true
 }
 
+// GeneveMask makes the mask over raw Geneve options of a mask over fields: masked has
+// the bits of the fields that were looked at, opts the mask over each at its place.
+// The headers of all options are in dst, so that it holds for no other list of options.
+func (t *TunTable) GeneveMask(raw []byte, masked uint64, opts, dst *[flow.MaxTunOpts]byte) {
+	tun := flow.Tunnel{Opts: *opts}
+	for ofs := 0; ofs+4 <= len(raw); {
+		n := int(raw[ofs+3]&0x1f) * 4
+		if ofs+4+n > len(raw) {
+			return
+		}
+		dst[ofs], dst[ofs+1], dst[ofs+2], dst[ofs+3] = 0xff, 0xff, 0xff, 0x1f
+		i := t.Lookup(be.Uint16(raw[ofs:]), raw[ofs+2])
+		if i >= 0 && int(t.Entries[i].Len) == n && masked>>i&1 != 0 {
+			t.Entries[i].gather(&tun, dst[ofs+4:ofs+4+n])
+		}
+		ofs += 4 + n
+	}
+}
+
 // AppendGeneve appends the present options of src as Geneve options, by index, and
 // says whether one of them is critical.
 func (t *TunTable) AppendGeneve(b []byte, src *flow.Tunnel) (out []byte, critical bool) {
