@@ -1,6 +1,7 @@
 package dpctl
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -197,7 +198,9 @@ func (c *call) put(d Datapath, key, actions string, p dpif.FlowPut) error {
 	}
 	names := portNames{d.Dpif}
 	if p.Key, p.Mask, err = odp.ParseKey(key, names); err != nil {
-		_ = c.errorf(unix.EINVAL, "parsing flow key (%v)", err)
+		no := unix.EINVAL
+		errors.As(err, &no)
+		_ = c.errorf(no, "parsing flow key (%v)", err)
 		return err
 	}
 	p.Mask.RecircID = ^uint32(0) // a flow that does not say so is not for recirculated packets

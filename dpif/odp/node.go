@@ -13,6 +13,7 @@ type node struct {
 	name  string
 	value string // after '='
 	group bool   // has parentheses
+	at    int    // where in the text it begins
 	kids  []node
 }
 
@@ -63,7 +64,7 @@ func (p *nodeParser) list(depth int) ([]node, error) {
 }
 
 func (p *nodeParser) node(depth int) (node, error) {
-	n := node{name: p.token("=(,) \t\r\n")}
+	n := node{at: p.i, name: p.token("=(,) \t\r\n")}
 	if p.i < len(p.s) && p.s[p.i] == '=' {
 		p.i++
 		// White space may stand in front of a value: stock reads numbers so.

@@ -2,10 +2,13 @@ package odp
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/dpif/flow"
 )
@@ -26,7 +29,9 @@ func ParseKey(s string, names PortNames) (key flow.Flow, mask flow.Mask, err err
 		if strings.HasPrefix(nodes[i].name, "ufid:") {
 			continue
 		}
-		if err := p.attr(&nodes[i]); err != nil {
+		if err := p.attr(&nodes[i]); errors.Is(err, unix.E2BIG) {
+			return key, mask, &tooLong{s[nodes[i].at:]}
+		} else if err != nil {
 			return key, mask, err
 		}
 	}
@@ -37,6 +42,14 @@ func ParseKey(s string, names PortNames) (key flow.Flow, mask flow.Mask, err err
 	}
 	return key, mask, nil
 }
+
+// tooLong is an attribute that does not fit in a Netlink message.
+type tooLong struct{ text string }
+
+func (e *tooLong) Error() string { return "syntax error at " + e.text }
+
+// Unwrap is the system's error for it.
+func (e *tooLong) Unwrap() error { return unix.E2BIG }
 
 // impliedType is the Ethernet type of a key that has ipv4() or ipv6() and does not
 // say which type that is.

@@ -7,14 +7,20 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/dpif/flow"
 )
 
 // parseTunnel parses the inside of tunnel(…) into t and its mask.
 func parseTunnel(n *node, t, mask *flow.Tunnel) error {
 	var kf, mf flow.Flow
+	size := 0
 	for i := range n.kids {
 		k := &n.kids[i]
+		if size += netlinkSize(k.name); size > maxNetlink {
+			return unix.E2BIG
+		}
 		var err error
 		switch k.name {
 		case "tun_id":
@@ -38,6 +44,24 @@ func parseTunnel(n *node, t, mask *flow.Tunnel) error {
 	}
 	*t, *mask = kf.Tunnel, mf.Tunnel
 	return nil
+}
+
+// maxNetlink is the room for attributes in another one, whose length has 16 bits.
+const maxNetlink = 0xffff - netlinkHeader
+
+const netlinkHeader = 4
+
+// netlinkSize is the least size of a member of tunnel() as a Netlink attribute.
+func netlinkSize(name string) int {
+	switch name {
+	case "tun_id":
+		return netlinkHeader + 8
+	case "ipv6_src", "ipv6_dst":
+		return netlinkHeader + 16
+	case "flags":
+		return netlinkHeader
+	}
+	return netlinkHeader + 4
 }
 
 func parseTunMember(k *node, kf, mf *flow.Flow) error {

@@ -20,8 +20,7 @@ type Router interface {
 	RouteSeq() uint64
 }
 
-// RegisterTunnels registers the types of tunnels; --enable-dummy=override does
-// not replace them, so it comes after dummy.Enable.  Without a router tunnels show no
+// RegisterTunnels registers the types of tunnels.  Without a router tunnels show no
 // status.
 func RegisterTunnels(router Router) {
 	reg := &registry{router: router, vxlan: map[uint16]*vxlanUse{}}
@@ -158,7 +157,11 @@ func (d *Tunnel) DatapathPort() string {
 
 // OpenDatapathPort implements netdev.TunnelDevice.
 func (d *Tunnel) OpenDatapathPort() (netdev.Device, error) {
-	return netdev.Open(d.DatapathPort(), d.kind.typ)
+	dev, err := netdev.Open(d.DatapathPort(), d.kind.typ)
+	if t, ok := dev.(*Tunnel); ok {
+		t.cfg.PTMode = netdev.PacketTypeAware // some tunnels may take this, some that
+	}
+	return dev, err
 }
 
 // findEgress looks up the device that the tunnel's packets leave by; it reports that

@@ -127,11 +127,11 @@ func (s *Switch) registerDevices() {
 	afxdp.Register(s.pool)
 	vhostuser.Register()
 	vport.RegisterPatch()
+	vport.RegisterTunnels(egress{s.routes})
 	if s.opts.Dummy {
 		dummy.Enable(s.opts.DummyLevel)
 		action.AllowDebug()
 	}
-	vport.RegisterTunnels(egress{s.routes})
 }
 
 // datapathTypes finds out which datapath types there are and which of them are for

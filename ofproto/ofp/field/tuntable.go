@@ -172,6 +172,12 @@ func (t *TunTable) Size(id ID) uint8 {
 	return t.Entries[id-TunMetadata0].Len
 }
 
+// Maps says whether t maps tun_metadata field id.  A field may be mapped to an option
+// without a body, whose Size is 0.
+func (t *TunTable) Maps(id ID) bool {
+	return t != nil && id.IsTunMetadata() && t.Entries[id-TunMetadata0].Valid
+}
+
 // AddPrivate gives n bytes of a Private table to field id.
 func (t *TunTable) AddPrivate(id ID, n int, masked bool) bool {
 	if t.next+n > flow.MaxTunOpts {

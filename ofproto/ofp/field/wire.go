@@ -84,7 +84,7 @@ func Resolve(h Header, tab *TunTable, inAction bool) (ID, error) {
 		}
 		return N, err
 	}
-	if id.IsTunMetadata() && tab != nil && !tab.Private && tab.Size(id) == 0 {
+	if id.IsTunMetadata() && tab != nil && !tab.Private && !tab.Maps(id) {
 		return N, oferr.NXFMFC_INVALID_TLV_FIELD
 	}
 	return id, nil

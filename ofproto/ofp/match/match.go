@@ -126,6 +126,12 @@ func (m *Match) Set(id field.ID, v, mask *field.Value) (ofver.Protocols, error) 
 		vv := uint16(v[0])<<8 | uint16(v[1])
 		*tci = *tci&^vidCFI | vv&mm&vidCFI
 		*wild = *wild&^vidCFI | mm&vidCFI
+	case field.TunERSPANVer, field.TunERSPANDir, field.TunERSPANHwID, field.TunGTPUFlags, field.TunGTPUMsgType:
+		// Stock takes the value for the mask too, here and in ovs-ofctl, which sends it
+		// so: what was meant comes out only if we do the same.
+		x := *v
+		x[0] &= mask[0]
+		field.StoreMasked(&m.Flow, &m.Mask, id, &x, v)
 	default:
 		field.StoreMasked(&m.Flow, &m.Mask, id, v, mask)
 	}
@@ -215,7 +221,7 @@ func (m *Match) setTunMetadata(id field.ID, v, mask *field.Value) error {
 	}
 	switch {
 	case m.Tun != nil && !m.Tun.Private:
-		if n = int(m.Tun.Size(id)); n == 0 {
+		if n = int(m.Tun.Size(id)); !m.Tun.Maps(id) {
 			return nil
 		}
 	default:
