@@ -69,7 +69,7 @@ type Backer struct {
 	// the last one has to publish.
 	held         int
 	publishLater bool
-	tunnels tunnel.Table    // by xlate.PortID
+	tunnels      tunnel.Table // by xlate.PortID
 	// tunnelPorts are the datapath ports of tunnels by name; tunnelsChanged says that
 	// some may no longer be used.
 	tunnelPorts    map[string]tunnelPort
@@ -237,7 +237,7 @@ func (b *Backer) PortAdd(sw *Switch, p *Port) error {
 	case isPatch(p):
 	case tunnelDevice(p) != nil:
 		b.tunnelsChanged = true
-		if err := b.addTunnel(p, uint64(b.nextPort)); err != nil {
+		if err := b.addTunnel(sw, p, uint64(b.nextPort)); err != nil {
 			return err
 		}
 	default:

@@ -32,8 +32,8 @@ func tunnelDevice(p *Port) dpif.TunnelDevice {
 	return dev
 }
 
-// addTunnel adds a tunnel that is to have that id.
-func (b *Backer) addTunnel(p *Port, id uint64) error {
+// addTunnel adds a tunnel of sw that is to have that id.
+func (b *Backer) addTunnel(sw *Switch, p *Port, id uint64) error {
 	dev := tunnelDevice(p)
 	if dev.Tunnel() == nil {
 		return unix.EINVAL
@@ -43,6 +43,7 @@ func (b *Backer) addTunnel(p *Port, id uint64) error {
 		return err
 	}
 	if !b.tunnels.Add(id, tunnel.Port{Name: p.Name, Config: dev.Tunnel(), ODP: no}, true) {
+		logOF.Warn("%s: could not add port %s (%s)", sw.Name(), p.Name, errno.Text(unix.EEXIST))
 		return unix.EEXIST
 	}
 	p.DPPort = no

@@ -154,12 +154,12 @@ type Tunnel struct {
 	Opts    [MaxTunOpts]byte
 }
 
-// Bits of Tunnel.Flags.
+// Bits of Tunnel.Flags, in the order in which text lists them.
 const (
-	TunFlagDF    = 1 << 0
-	TunFlagCsum  = 1 << 1
-	TunFlagKey   = 1 << 2
-	TunFlagOAM   = 1 << 3
+	TunFlagOAM   = 1 << 0
+	TunFlagDF    = 1 << 1
+	TunFlagCsum  = 1 << 2
+	TunFlagKey   = 1 << 3
 	TunFlagUDPIF = 1 << 4 // options are raw, as the datapath carries them
 )
 

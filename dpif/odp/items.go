@@ -266,7 +266,7 @@ type flagNames []string
 
 var ctStateNames = flagNames{"new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat"}
 var tcpFlagNames = flagNames{"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"}
-var tunFlagNames = flagNames{"df", "csum", "key", "oam"}
+var tunFlagNames = flagNames{"oam", "df", "csum", "key"}
 
 // slowPathNames are the reasons of slow_path(…), by bit.
 var slowPathNames = flagNames{"cfm", "bfd", "lacp", "stp", "lldp", "action", "match"}

@@ -64,7 +64,8 @@ func (p *nodeParser) list(depth int) ([]node, error) {
 }
 
 func (p *nodeParser) node(depth int) (node, error) {
-	n := node{at: p.i, name: p.token("=(,) \t\r\n")}
+	n := node{at: p.i}
+	n.name = p.token("=(,) \t\r\n")
 	if p.i < len(p.s) && p.s[p.i] == '=' {
 		p.i++
 		// White space may stand in front of a value: stock reads numbers so.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/internal/vlog"
 	"sluice/netdev"
 )
 
@@ -20,6 +21,11 @@ const (
 
 	etherTypeIPv4 = 0x0800
 	etherTypeMPLS = 0x8847
+)
+
+var (
+	logAddr = vlog.New("socket_util")
+	rlAddr  = vlog.NewLimiter(5, 20)
 )
 
 // parser reads the options of one tunnel.  What is wrong with an option is said in
@@ -131,6 +137,11 @@ func parseEnd(v string) (a netip.Addr, flow, ok bool) {
 	}
 	a, err := netip.ParseAddr(v)
 	if err != nil || a.Zone() != "" {
+		family := "IP"
+		if strings.Contains(v, ":") {
+			family = "IPv6"
+		}
+		logAddr.ErrRL(rlAddr, "\"%s\" is not a valid %s address", v, family)
 		return netip.Addr{}, false, false
 	}
 	if a == netip.IPv6Unspecified() {

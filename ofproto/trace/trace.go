@@ -91,8 +91,9 @@ func (t *tracer) one(br *xlate.Bridge, f *flow.Flow) {
 		ports, dpPorts = br, t.dp.Names
 	}
 	initial := *f
+	br.Normalize(&initial)
 	initial.ActsetOutput = flow.OFPUnset
-	t.printf("Flow: %s\n", xlate.FlowText(nil, &initial, ports))
+	t.printf("Flow: %s\n", xlate.FlowText(nil, &initial, br.TunTable, ports))
 	var out xlate.Out
 	xlate.Translate(&in, &out)
 	for _, r := range tr.Recircs {
@@ -106,10 +107,9 @@ func (t *tracer) one(br *xlate.Bridge, f *flow.Flow) {
 	if out.Final == initial {
 		t.b.WriteString("unchanged")
 	} else {
-		t.b.Write(xlate.FlowText(nil, &out.Final, ports))
+		t.b.Write(xlate.FlowText(nil, &out.Final, br.TunTable, ports))
 	}
-	br.Normalize(f)
-	m := match.Match{Flow: *f, Mask: out.Mask, Tun: br.TunTable}
+	m := match.Match{Flow: initial, Mask: out.Mask, Tun: br.TunTable}
 	m.ZeroWildcarded()
 	t.printf("\nMegaflow: %s\n", m.AppendText(nil, ports, match.DefaultPriority))
 	t.printf("Datapath actions: %s", odp.FormatActions(nil, out.Actions, dpPorts))

@@ -33,7 +33,7 @@ func (s *Snapshot) Find(f *flow.Flow, pool *recirc.Pool) (br *Bridge, ofport uin
 		if p := s.portID[PortID(id)]; p != nil {
 			return p.Bridge, p.OFPort, nil
 		}
-		tunnel.LogUnknown(func() []byte { return FlowText(nil, f, nil) })
+		tunnel.LogUnknown(func() []byte { return FlowText(nil, f, nil, nil) })
 		return nil, 0, errNoTunnel
 	}
 	p := s.byODP[f.InPort]

@@ -84,6 +84,9 @@ func maskTransport(f *flow.Flow, m *flow.Mask) {
 	}
 }
 
+// tunFlags are the flags that packets can differ in.
+const tunFlags = flow.TunFlagOAM | flow.TunFlagDF | flow.TunFlagCsum | flow.TunFlagKey
+
 func maskTunnelOf(f *flow.Flow, m *flow.Mask) {
 	t, mt := &f.Tunnel, &m.Tunnel
 	if !tunnel.Received(f) {
@@ -93,7 +96,7 @@ func maskTunnelOf(f *flow.Flow, m *flow.Mask) {
 		return
 	}
 	*mt = flow.Tunnel{
-		IPv6Dst: onesIPv6, IPv6Src: onesIPv6, IPDst: ones32, IPSrc: ones32, Flags: ones16, TOS: 0xff, TTL: 0xff,
+		IPv6Dst: onesIPv6, IPv6Src: onesIPv6, IPDst: ones32, IPSrc: ones32, Flags: tunFlags, TOS: 0xff, TTL: 0xff,
 		TpSrc: ones16, TpDst: ones16, GBPID: ones16, GBPFlags: 0xff, ERSPANVer: 0xff, ERSPANDir: 0xff,
 		ERSPANHwID: 0xff, GTPUFlags: 0xff, GTPUMsgType: 0xff, ERSPANIdx: ones32,
 	}
@@ -114,9 +117,10 @@ func maskTunnelOf(f *flow.Flow, m *flow.Mask) {
 }
 
 // FlowText appends the text of a packet's flow, as ovs-ofctl and ofproto/trace
-// print it: every field that the packet has, and metadata that is not zero.
-func FlowText(b []byte, f *flow.Flow, ports field.PortMap) []byte {
-	m := match.Match{Flow: *f, Mask: MaskForPacket(f)}
+// print it: every field that the packet has, and metadata that is not zero.  tun names
+// the tunnel options; nil: they are left out.
+func FlowText(b []byte, f *flow.Flow, tun *field.TunTable, ports field.PortMap) []byte {
+	m := match.Match{Flow: *f, Mask: MaskForPacket(f), Tun: tun}
 	w := &m.Mask
 	hide := func(zero bool, p *uint32) {
 		if zero {

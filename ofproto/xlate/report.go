@@ -172,6 +172,7 @@ func (ctx *context) reportTable(rule *table.Rule, id uint8) {
 			return text + "Packets are IP fragments and the fragment handling mode is \"drop\"."
 		}
 		m := rule.Match()
+		m.Tun = ctx.in.Bridge.TunTable
 		if s := matchText(&m, ctx.portNames()); s != "" {
 			text += s + ", "
 		}

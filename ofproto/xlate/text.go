@@ -49,4 +49,4 @@ func actionsText(l action.List, ports field.PortMap) string {
 	return string(l.AppendText(nil, ports, nil))
 }
 
-func flowText(f *flow.Flow) string { return string(FlowText(nil, f, nil)) }
+func flowText(f *flow.Flow) string { return string(FlowText(nil, f, nil, nil)) }

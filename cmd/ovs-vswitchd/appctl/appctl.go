@@ -25,6 +25,8 @@ type Env struct {
 	// NewDatapath makes a datapath without ports for dpctl/add-dp and tells the type
 	// of device that its local port is.
 	NewDatapath func(typ, name string) (dp dpif.Dpif, localType string, err error)
+
+	actionImpl int // of actionImpls
 }
 
 // command is one row of a prefix's table.
@@ -37,7 +39,7 @@ type command struct {
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
 	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, bondCommands,
-		lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands, autoattachCommands}
+		lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands, autoattachCommands, odpExecuteCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}

@@ -157,7 +157,7 @@ var locs = func() (l [N]loc) {
 }()
 
 // tunFlagShift brings the public tunnel flag (OAM) to bit 0.
-const tunFlagShift = 3
+const tunFlagShift = 0
 
 // load returns the integer member at l.
 func (l *loc) load(f *flow.Flow) uint64 {
