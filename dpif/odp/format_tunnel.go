@@ -79,7 +79,7 @@ func appendTunnel(b []byte, t, mask *flow.Tunnel, verbose bool) []byte {
 		comma()
 		b = appendGBP(b, t, mask, verbose)
 	}
-	if t.OptsLen > 0 && int(t.OptsLen) <= len(t.Opts) {
+	if t.OptsLen > 0 && int(t.OptsLen) <= len(t.Opts) && (verbose || km.Tunnel.OptsLen != 0) {
 		comma()
 		b = append(b, "geneve("...)
 		var mo []byte

@@ -188,9 +188,7 @@ func (c *committer) encapDecap(ctx *context) {
 	case ctx.pendingEncap:
 		switch f.PacketType {
 		case flow.PacketTypeEth:
-			c.acts = append(c.acts, odp.Action{Type: odp.PushEth,
-				Ext: &odp.Ext{Eth: &odp.EthArg{Dst: f.DLDst, Src: f.DLSrc}}})
-			b.PacketType, b.DLSrc, b.DLDst = f.PacketType, f.DLSrc, f.DLDst
+			c.pushEth()
 		case flow.PacketTypeNSH:
 			nsh := f.NSH
 			c.acts = append(c.acts, odp.Action{Type: odp.PushNSH, Ext: &odp.Ext{NSH: &nsh, NSHMD2: ctx.encapData}})
@@ -205,6 +203,12 @@ func (c *committer) encapDecap(ctx *context) {
 			b.PacketType, b.DLSrc, b.DLDst = f.PacketType, flow.MAC{}, flow.MAC{}
 			return
 		}
+		if f.PacketType == flow.PacketTypeEth && !ctx.pendingDecap && b.PacketType != flow.PacketTypeNSH {
+			// An output to a port without Ethernet took the header off.
+			c.wc.DLSrc, c.wc.DLDst = onesMAC, onesMAC
+			c.pushEth()
+			return
+		}
 		switch b.PacketType {
 		case flow.PacketTypeNSH:
 			c.acts = append(c.acts, odp.Action{Type: odp.PopNSH})
@@ -212,6 +216,13 @@ func (c *committer) encapDecap(ctx *context) {
 			c.mpls(false)
 		}
 	}
+}
+
+// pushEth puts the flow's Ethernet header in front of the packet.
+func (c *committer) pushEth() {
+	f, b := c.flow, c.base
+	c.acts = append(c.acts, odp.Action{Type: odp.PushEth, Ext: &odp.Ext{Eth: &odp.EthArg{Dst: f.DLDst, Src: f.DLSrc}}})
+	b.PacketType, b.DLSrc, b.DLDst = f.PacketType, f.DLSrc, f.DLDst
 }
 
 // network sets fields of the IPv4, IPv6 or ARP header and reports whether that

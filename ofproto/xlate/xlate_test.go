@@ -67,19 +67,25 @@ func (b *bed) add(br *Bridge, rules ...rule) {
 		if err != nil {
 			b.t.Fatalf("%s: %v", r.match, err)
 		}
-		fm, err := br.Tables.NewFlowMod(&ofp.FlowMod{Match: *m, Priority: r.priority, TableID: r.table,
-			Command: ofp.FlowAdd, BufferID: ofp.NoBuffer, OutPort: flow.OFPNone, OutGroup: ofp.GroupAny, Actions: r.acts}, 0)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		br.Tables.Mu.Lock()
-		x := br.Tables.Begin()
-		if err := x.Flow(fm, table.Requester{}); err != nil {
-			b.t.Fatal(err)
-		}
-		x.Commit()
-		br.Tables.Mu.Unlock()
+		b.addMatch(br, m, r)
 	}
+}
+
+// addMatch adds a flow with r's actions.
+func (b *bed) addMatch(br *Bridge, m *match.Match, r rule) {
+	b.t.Helper()
+	fm, err := br.Tables.NewFlowMod(&ofp.FlowMod{Match: *m, Priority: r.priority, TableID: r.table,
+		Command: ofp.FlowAdd, BufferID: ofp.NoBuffer, OutPort: flow.OFPNone, OutGroup: ofp.GroupAny, Actions: r.acts}, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	br.Tables.Mu.Lock()
+	x := br.Tables.Begin()
+	if err := x.Flow(fm, table.Requester{}); err != nil {
+		b.t.Fatal(err)
+	}
+	x.Commit()
+	br.Tables.Mu.Unlock()
 }
 
 // translate returns the datapath actions and the megaflow for a flow.
