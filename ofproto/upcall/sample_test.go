@@ -57,7 +57,7 @@ func TestNetFlowCounts(t *testing.T) {
 	b := newBed(t)
 	nf := netflow.New(b.now)
 	b.br.NetFlow = nf
-	b.u.SetSnapshot(xlate.Build([]*xlate.Bridge{b.br}))
+	b.u.SetSnapshot(xlate.Build([]*xlate.Bridge{b.br}, nil))
 	b.rule(0, 1, "in_port=1", &action.Output{Port: 2})
 	f := &flow.Flow{InPort: 1, DLType: flow.EthIPv4, NwProto: 17, NwSrc: 1, NwDst: 2, TpSrc: 3, TpDst: 4}
 	b.send(f)
