@@ -221,7 +221,7 @@ func (m *Match) setTunMetadata(id field.ID, v, mask *field.Value) error {
 	}
 	switch {
 	case m.Tun != nil && !m.Tun.Private:
-		if n = int(m.Tun.Size(id)); !m.Tun.Maps(id) {
+		if !m.Tun.Maps(id) {
 			return nil
 		}
 	default:
