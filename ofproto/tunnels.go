@@ -117,6 +117,26 @@ func (b *Backer) collectTunnelPorts() {
 	}
 }
 
+// FollowTunnelPort takes over what somebody else did to a datapath port of tunnels: it
+// was removed, or has another number.  It reports whether there is such a port.
+func (b *Backer) FollowTunnelPort(name string) bool {
+	t, ok := b.tunnelPorts[name]
+	if !ok {
+		return false
+	}
+	if p, _, ok := b.dp.PortByName(name); ok {
+		t.no = p.No
+		b.tunnelPorts[name] = t
+	} else {
+		delete(b.tunnelPorts, name)
+		if err := t.dev.Close(false); err != nil {
+			dpifLog.Warn("%s: closing fails: %s", name, errno.Text(err))
+		}
+	}
+	b.changed()
+	return true
+}
+
 func (b *Backer) dropTunnelPort(name string) {
 	t := b.tunnelPorts[name]
 	delete(b.tunnelPorts, name)

@@ -113,4 +113,14 @@ func TestTunnelsShareDatapathPorts(t *testing.T) {
 	}
 	w.sw.PortDel(aNo, w.now)
 	check("no VXLAN tunnel", "gre_sys")
+
+	// Somebody takes the port away, and there is another one.
+	gre, _, _ := w.b.Dpif().PortByName("gre_sys")
+	if err := w.b.Dpif().PortDel(gre.No); err != nil {
+		t.Fatal(err)
+	}
+	if !w.b.FollowTunnelPort("gre_sys") || w.b.FollowTunnelPort("vxlan_sys_4789") {
+		t.Error("not the ports that there are")
+	}
+	check("it was removed", "gre_sys")
 }

@@ -424,6 +424,11 @@ func (b *Bridges) Detached(dev netdev.Device, now int64) {
 			}
 		}
 	}
+	for _, ref := range b.backers {
+		if ref.backer.FollowTunnelPort(dev.Name()) {
+			return
+		}
+	}
 	if err := dev.Close(false); err != nil {
 		log.Warn("%s: closing fails: %v", dev.Name(), err)
 	}
@@ -434,6 +439,11 @@ func (b *Bridges) Renumbered(dp dpif.Dpif, name string) {
 	p, _, ok := dp.PortByName(name)
 	if !ok {
 		return
+	}
+	for _, ref := range b.backers {
+		if ref.dp == dp && ref.backer.FollowTunnelPort(name) {
+			return
+		}
 	}
 	for _, br := range b.sorted() {
 		if br.ref.dp != dp {
