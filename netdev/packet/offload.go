@@ -224,3 +224,9 @@ func (p *Pool) CsumOK(i Index) bool {
 	m.Csum = CsumGood
 	return true
 }
+
+// ChecksumFrom is the internet checksum of packet i from offset start to its end,
+// over all frames; 0 if that includes a right one.
+func (p *Pool) ChecksumFrom(i Index, start int) uint16 {
+	return ^p.sumFrom(i, start, int(p.Meta(i).Len)-start)
+}
