@@ -81,11 +81,60 @@ func (x *Executor) RunKeep(b *packet.Batch, actions []odp.Action) {
 func (x *Executor) run(b *packet.Batch, actions []odp.Action, cut uint32) {
 	last := len(actions) - 1
 	for i := range actions {
+		if actions[i].Type == odp.TunnelPush && i < last && x.hasGSO(b) {
+			x.runSegments(b, actions[i:], cut)
+			return
+		}
 		if b.N == 0 || x.one(b, &actions[i], &cut, i == last) {
 			return
 		}
 	}
 	x.c.FreeBatch(b)
+}
+
+// hasGSO reports that a packet of b stands for several.
+func (x *Executor) hasGSO(b *packet.Batch) bool {
+	for _, i := range b.Slice() {
+		if x.p.Meta(i).GSOType != packet.GSONone {
+			return true
+		}
+	}
+	return false
+}
+
+// runSegments cuts the large packets of b, since no device would cut them once they
+// are inside a tunnel, and runs actions, which begin with a tnl_push, on what comes
+// out: that may be more than one batch.
+func (x *Executor) runSegments(b *packet.Batch, actions []odp.Action, cut uint32) {
+	out := x.GetBatch()
+	flush := func() {
+		c := cut
+		x.one(out, &actions[0], &c, false)
+		x.run(out, actions[1:], c)
+		out.N = 0
+	}
+	add := func(i packet.Index) {
+		if out.Full() {
+			flush()
+		}
+		out.Add(i)
+	}
+	for _, i := range b.Slice() {
+		var s packet.Segmenter
+		if x.p.Meta(i).GSOType == packet.GSONone || !s.Start(x.c, i) {
+			add(i)
+			continue
+		}
+		for j := s.Next(); j != 0; j = s.Next() {
+			add(j)
+		}
+		x.c.Free(i)
+	}
+	b.N = 0
+	if out.N > 0 {
+		flush()
+	}
+	x.PutBatch(out)
 }
 
 // GetBatch and PutBatch keep empty batches, so that nested actions need no

@@ -3,8 +3,8 @@
 // matches, and executes actions.
 //
 // cmd/ovs-vswitchd makes one for each datapath type and hands it to ofproto, which
-// sees the dpif contract only.  Connection tracking and tunnels are hooks
-// (Conntrack, Tunnels) that the owner sets.
+// sees the dpif contract only.  Connection tracking is a hook (Conntrack) that the
+// owner sets.
 //
 // # Threads
 //
@@ -36,6 +36,7 @@ import (
 	"sluice/internal/vlog"
 	"sluice/netdev"
 	"sluice/netdev/packet"
+	"sluice/netdev/tnl"
 )
 
 var (
@@ -63,15 +64,6 @@ type Conntrack interface {
 	dpif.CTConfig
 }
 
-// Tunnels pushes and pops tunnel headers.
-type Tunnels interface {
-	// Push puts the header in front of each packet; Pop takes it off and sets the
-	// packet's tunnel metadata.  Packets that do not fit are freed and taken out.
-	// Any thread.
-	Push(c *packet.Cache, b *packet.Batch, arg *odp.TunnelPushArg)
-	Pop(c *packet.Cache, b *packet.Batch, dev netdev.Device)
-}
-
 // Options make a Dpif.
 type Options struct {
 	Type  string       // "netdev", "system", "dummy"
@@ -80,6 +72,8 @@ type Options struct {
 	Pool  *packet.Pool // memory of all packets, shared by all datapaths
 	CPUs  *CPUs
 	Dummy bool // a test datapath: ports get numbers from their names
+	// TunnelPorts are the UDP source ports of tunnel packets; nil: the usual ones.
+	TunnelPorts *tnl.PortRange
 	// FormatPacket prints a packet for debug messages; nil: they go without.
 	FormatPacket func(packet []byte, packetType uint32) string
 	// FormatFlow is dpif.OffloadMatch.Format.
@@ -98,7 +92,8 @@ type Dpif struct {
 	cpus      *CPUs
 	upcall    dpif.UpcallFunc
 	conntrack Conntrack
-	tunnels   Tunnels
+	// tunnelPorts are the source ports of tunnel packets.
+	tunnelPorts *tnl.PortRange
 	// formatPacket is Options.FormatPacket.
 	formatPacket func(packet []byte, packetType uint32) string
 
@@ -133,7 +128,7 @@ var _ dpif.Dpif = (*Dpif)(nil)
 // New makes a datapath without ports.
 func New(o Options) *Dpif {
 	d := &Dpif{typ: o.Type, name: o.Name, dummy: o.Dummy, clock: o.Clock, pool: o.Pool, cpus: o.CPUs,
-		formatPacket: o.FormatPacket, ports: map[uint32]*portState{}, byName: map[string]*portState{}, noneBelow: 1, bonds: map[uint32]*bondMap{}, cfg: defaultSettings(), cur: &config{}, support: allSupport()}
+		formatPacket: o.FormatPacket, tunnelPorts: o.TunnelPorts, ports: map[uint32]*portState{}, byName: map[string]*portState{}, noneBelow: 1, bonds: map[uint32]*bondMap{}, cfg: defaultSettings(), cur: &config{}, support: allSupport()}
 	if d.cpus == nil {
 		d.cpus = &CPUs{list: []CPU{{0, 0}}, dummy: true}
 	}
@@ -187,9 +182,6 @@ func (d *Dpif) SetUpcall(fn dpif.UpcallFunc) { d.upcall = fn }
 // SetConntrack sets the connection tracker, once, before packets come.
 func (d *Dpif) SetConntrack(c Conntrack) { d.conntrack = c }
 
-// SetTunnels sets what encapsulates, once, before packets come.
-func (d *Dpif) SetTunnels(t Tunnels) { d.tunnels = t }
-
 // Support implements dpif.Dpif.
 func (d *Dpif) Support() dpif.Support { return d.support }
 
@@ -231,7 +223,7 @@ func (d *Dpif) portAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
 	if d.ports[no] != nil {
 		return dpif.PortNone, unix.EBUSY
 	}
-	s := &portState{port: &port{no: no, name: dev.Name(), dev: dev}, emc: true, reconfigure: true}
+	s := &portState{port: &port{no: no, name: dev.Name(), dev: dev, seq: new(atomic.Uint32)}, emc: true, reconfigure: true}
 	d.insert(s)
 	// Nobody polls a new device, so its queues are opened at once; whoever adds it
 	// learns whether that works.
@@ -317,7 +309,7 @@ func (d *Dpif) ChangePortNumber(name string, no uint32) error {
 	s := d.ports[p.No]
 	d.remove(s)
 	d.reconfigure()
-	s.port = &port{no: no, name: name, dev: s.dev}
+	s.port = &port{no: no, name: name, dev: s.dev, seq: s.port.seq}
 	s.reconfigure = true
 	d.insert(s)
 	d.reconfigure()

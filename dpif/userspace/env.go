@@ -15,13 +15,10 @@ import (
 var _ exec.Env = (*thread)(nil)
 
 var (
-	cInvalidPort   = coverage.New("datapath_drop_invalid_port")
-	cInvalidBond   = coverage.New("datapath_drop_invalid_bond")
-	cInvalidTunnel = coverage.New("datapath_drop_invalid_tnl_port")
-	cTunnelPush    = coverage.New("datapath_drop_tunnel_push_error")
-	cTunnelPop     = coverage.New("datapath_drop_tunnel_pop_error")
-	cMeter         = coverage.New("datapath_drop_meter")
-	cTooBig        = coverage.New("datapath_drop_too_big")
+	cInvalidPort = coverage.New("datapath_drop_invalid_port")
+	cInvalidBond = coverage.New("datapath_drop_invalid_bond")
+	cMeter       = coverage.New("datapath_drop_meter")
+	cTooBig      = coverage.New("datapath_drop_too_big")
 )
 
 // Output implements exec.Env: the packets wait for the end of the batch.
@@ -115,37 +112,6 @@ func (t *thread) userspace(i packet.Index, arg *odp.UserspaceArg) {
 		return
 	}
 	t.runOn(i, v.Actions)
-}
-
-// TunnelPush implements exec.Env.
-func (t *thread) TunnelPush(b *packet.Batch, arg *odp.TunnelPushArg) {
-	n := b.N
-	if h := t.dp.tunnels; h != nil {
-		h.Push(t.c, b, arg)
-	} else {
-		t.c.FreeBatch(b)
-	}
-	cTunnelPush.Add(uint64(n - b.N))
-}
-
-// TunnelPop implements exec.Env: the packets come in again, by the tunnel's port.
-func (t *thread) TunnelPop(b *packet.Batch, port uint32) {
-	if !t.canRecirculate(b) {
-		return
-	}
-	h := t.dp.tunnels
-	if h == nil || int(port) >= len(t.cfg.ports) || t.cfg.ports[port] == nil {
-		cInvalidTunnel.Add(uint64(b.N))
-		t.c.FreeBatch(b)
-		return
-	}
-	n := b.N
-	h.Pop(t.c, b, t.cfg.ports[port].dev)
-	cTunnelPop.Add(uint64(n - b.N))
-	for _, i := range b.Slice() {
-		t.p.Meta(i).InPort = port
-	}
-	t.recirculate(b)
 }
 
 // Conntrack implements exec.Env.
@@ -296,8 +262,10 @@ func (t *thread) sendByHash(tp *txPort) {
 func (t *thread) hashOf(i packet.Index) uint32 {
 	m := t.p.Meta(i)
 	if m.Offload&packet.HashValid == 0 {
-		f := t.flowOf(i)
-		m.Hash = f.Hash5Tuple(0)
+		var k flow.Mini
+		flow.Extract(t.p.Data(i), m, t.p.Cold(i), &k)
+		k.Expand(&t.hashed)
+		m.Hash = t.hashed.Hash5Tuple(0)
 		m.Offload |= packet.HashValid
 	}
 	return m.Hash

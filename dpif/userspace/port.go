@@ -3,11 +3,13 @@ package userspace
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"sluice/dpif"
 	"sluice/netdev"
+	"sluice/netdev/tnl"
 )
 
 // port is a port of the datapath.  Threads read what is set when it is made;
@@ -23,6 +25,10 @@ type port struct {
 	hashTx bool // the packet's hash picks the transmit queue
 	// noEMC keeps packets of the port out of the exact-match cache.
 	noEMC bool
+	// tunnel is the format that tnl_pop takes off packets for the port, seq the
+	// number of the next packet where tunnels count them.
+	tunnel tnl.Kind
+	seq    *atomic.Uint32
 }
 
 // rxq is a receive queue.
@@ -58,9 +64,18 @@ type config struct {
 	offload    bool // changes of flows go to the offload queue
 }
 
+// port returns the port of that number, nil when there is none.
+func (c *config) port(no uint32) *port {
+	if int(no) >= len(c.ports) {
+		return nil
+	}
+	return c.ports[no]
+}
+
 // openQueues takes the queues of a device into use.
 func (s *portState) openQueues() {
-	p := &port{no: s.no, name: s.name, dev: s.dev, pmd: s.dev.IsPMD(), noEMC: !s.emc}
+	p := &port{no: s.no, name: s.name, dev: s.dev, pmd: s.dev.IsPMD(), noEMC: !s.emc,
+		tunnel: tnl.KindOf(s.dev.Type()), seq: s.port.seq}
 	if c, ok := s.dev.(netdev.TxCapser); ok {
 		p.caps = c.TxCaps()
 	}

@@ -12,6 +12,7 @@ import (
 	"sluice/dpif/odp"
 	"sluice/netdev"
 	"sluice/netdev/packet"
+	"sluice/netdev/tnl"
 )
 
 // Counters of a thread, stock's PMD_STAT_*.
@@ -115,6 +116,12 @@ type thread struct {
 	recircs int
 	rand    rand.PCG
 	sc      [maxScratch]*scratch
+
+	// Scratch memory of one packet: what hashOf hashes, headers to push, headers
+	// that were taken off.
+	hashed flow.Flow
+	pusher tnl.Pusher
+	popped tnl.Meta
 
 	// State of the polling loop; see pmd.go.
 	inbox   inbox

@@ -14,6 +14,28 @@ type Ports struct{ Min, Max uint16 }
 // ephemeral ports of Linux.
 var DefaultPorts = Ports{32768, 61000}
 
+// PortRange is a range that may change at any time.
+//
+// Thread-safety: any thread.  The zero value, and nil, are DefaultPorts.
+type PortRange struct {
+	v atomic.Uint32 // Min<<16 | Max, 0: not set
+}
+
+// Load returns the range.
+func (r *PortRange) Load() Ports {
+	if r == nil {
+		return DefaultPorts
+	}
+	v := r.v.Load()
+	if v == 0 {
+		return DefaultPorts
+	}
+	return Ports{uint16(v >> 16), uint16(v)}
+}
+
+// Store sets the range.
+func (r *PortRange) Store(p Ports) { r.v.Store(uint32(p.Min)<<16 | uint32(p.Max)) }
+
 // pick spreads packets over the range by their hash, so that all packets of a
 // connection take one way through the underlay.
 func (r Ports) pick(hash uint32) uint16 {
@@ -79,10 +101,12 @@ func (u *Pusher) SetHeader(k Kind, h []byte) Problem {
 	return OK
 }
 
-// Push puts the header in front of packet i, whose hash is set, and which is no GSO
-// packet.  On a problem the packet is to be dropped.
+// Push puts the header in front of packet i, whose hash is set.  On a problem the packet is to be dropped.
 func (u *Pusher) Push(p *packet.Pool, i packet.Index) Problem {
 	m := p.Meta(i)
+	if m.GSOType != packet.GSONone {
+		return GSO
+	}
 	if m.Offload&packet.CsumUnmarked != 0 {
 		m.Offload &^= packet.CsumUnmarked
 		p.DetectPartial(i)

@@ -176,6 +176,7 @@ const (
 	BadHeader
 	NoRoom
 	TooLong
+	GSO
 )
 
 var problems = [...]string{
@@ -200,6 +201,7 @@ var problems = [...]string{
 	BadHeader:      "malformed tunnel header in action",
 	NoRoom:         "no room for a tunnel header",
 	TooLong:        "packet too long for a tunnel",
+	GSO:            "packet for a tunnel cannot be segmented",
 }
 
 // String is a sentence for the log.
