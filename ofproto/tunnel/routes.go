@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Route leads packets to Prefix out of Device.
@@ -32,16 +33,56 @@ type Route struct {
 
 // Routes is a routing table.
 //
-// Thread-safety: it belongs to the control loop.
+// Thread-safety: the control loop changes it; any thread may look up.
 type Routes struct {
 	// Addrs returns the addresses of a device with their prefixes.
-	Addrs  func(device string) []netip.Prefix
-	routes []Route // best first
+	Addrs func(device string) []netip.Prefix
+
+	routes atomic.Pointer[[]Route] // best first; replaced whole
 	seq    uint64
 }
 
 // Seq changes when the table does.
 func (t *Routes) Seq() uint64 { return t.seq }
+
+func (t *Routes) list() []Route {
+	if l := t.routes.Load(); l != nil {
+		return *l
+	}
+	return nil
+}
+
+// publish makes list, which the caller gives up, the table.
+func (t *Routes) publish(list []Route) {
+	slices.SortStableFunc(list, func(a, b Route) int {
+		return cmp.Or(cmp.Compare(b.priority(), a.priority()), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Mark, b.Mark))
+	})
+	t.routes.Store(&list)
+	t.seq++
+}
+
+// SetSystem replaces the host's own routes.  One without a Source gets one; one for
+// which there is none is left out.
+func (t *Routes) SetSystem(system []Route) {
+	list := slices.DeleteFunc(slices.Clone(t.list()), func(r Route) bool { return !r.User })
+	for _, r := range system {
+		if r.Source.IsValid() || t.fill(&r) {
+			r.User = false
+			list = append(list, r)
+		}
+	}
+	t.publish(list)
+}
+
+// Devices lists the devices that routes lead out of, sorted.
+func (t *Routes) Devices() []string {
+	var names []string
+	for _, r := range t.list() {
+		names = append(names, r.Device)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Errors of the table, in the words of ovs/route/*.
 var (
@@ -68,22 +109,22 @@ func (r *Route) priority() int {
 // Add adds a route and picks its source address, one that shares the link with the
 // destination or with the gateway.
 func (t *Routes) Add(r Route) error {
-	src, ok := t.source(r.Device, r.Prefix.Addr())
-	if !ok && r.Gateway.IsValid() {
-		src, ok = t.source(r.Device, r.Gateway)
-	}
-	if !ok {
+	if !t.fill(&r) {
 		return ErrInsert
 	}
-	r.Source = src
 	r.Prefix = r.Prefix.Masked()
-	t.remove(&r)
-	t.routes = append(t.routes, r)
-	t.seq++
-	slices.SortStableFunc(t.routes, func(a, b Route) int {
-		return cmp.Or(cmp.Compare(b.priority(), a.priority()), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Mark, b.Mark))
-	})
+	list, _ := t.without(&r)
+	t.publish(append(list, r))
 	return nil
+}
+
+// fill sets the source address of a route.
+func (t *Routes) fill(r *Route) (ok bool) {
+	r.Source, ok = t.source(r.Device, r.Prefix.Addr())
+	if !ok && r.Gateway.IsValid() {
+		r.Source, ok = t.source(r.Device, r.Gateway)
+	}
+	return ok
 }
 
 func (t *Routes) source(device string, dst netip.Addr) (netip.Addr, bool) {
@@ -98,27 +139,29 @@ func (t *Routes) source(device string, dst netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// remove takes out the route with the same match, and reports whether there was one.
-func (t *Routes) remove(r *Route) bool {
-	t.seq++
-	n := len(t.routes)
-	t.routes = slices.DeleteFunc(t.routes, func(o Route) bool {
+// without returns the table without the route that has the same match, and whether
+// there was one.
+func (t *Routes) without(r *Route) ([]Route, bool) {
+	old := t.list()
+	list := slices.DeleteFunc(slices.Clone(old), func(o Route) bool {
 		return o.Prefix == r.Prefix && o.Mark == r.Mark && o.User == r.User && o.Local == r.Local
 	})
-	return len(t.routes) < n
+	return list, len(list) < len(old)
 }
 
 // Del removes a route that a user added.
 func (t *Routes) Del(prefix netip.Prefix, mark uint32) error {
-	if !t.remove(&Route{Prefix: prefix.Masked(), Mark: mark, User: true}) {
+	list, found := t.without(&Route{Prefix: prefix.Masked(), Mark: mark, User: true})
+	if !found {
 		return ErrNotFound
 	}
+	t.publish(list)
 	return nil
 }
 
 // Lookup returns the best route to dst for packets with that mark.
 func (t *Routes) Lookup(dst netip.Addr, mark uint32) (Route, bool) {
-	for _, r := range t.routes {
+	for _, r := range t.list() {
 		if r.Mark == mark && r.Prefix.Contains(dst) {
 			return r, true
 		}
@@ -126,11 +169,36 @@ func (t *Routes) Lookup(dst netip.Addr, mark uint32) (Route, bool) {
 	return Route{}, false
 }
 
+// LookupFrom is Lookup for a tunnel whose local address is configured: it has to be
+// one of the host's own.  Without one (src is the zero Addr) it is Lookup.
+func (t *Routes) LookupFrom(dst, src netip.Addr, mark uint32) (Route, bool) {
+	if src.IsValid() {
+		if own, ok := t.Lookup(src, mark); !ok || !own.Local {
+			return Route{}, false
+		}
+	}
+	r, ok := t.Lookup(dst, mark)
+	if src.IsValid() {
+		r.Source = src
+	}
+	return r, ok
+}
+
+// SourceFor returns an address of a device that shares the link with dst.
+func (t *Routes) SourceFor(device string, dst netip.Addr) (netip.Addr, bool) {
+	for _, r := range t.list() {
+		if r.Device == device && r.Source.Is4() == dst.Is4() && r.Prefix.Contains(dst) && !r.Gateway.IsValid() {
+			return r.Source, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
 // Show is the text of ovs/route/show.
 func (t *Routes) Show() string {
 	var b strings.Builder
 	b.WriteString("Route Table:\n")
-	for _, r := range t.routes {
+	for _, r := range t.list() {
 		if r.User {
 			b.WriteString("User: ")
 		} else {
