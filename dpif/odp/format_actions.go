@@ -372,11 +372,11 @@ func formatTunnelL4(b []byte, typ uint32, l4 []byte) []byte {
 			o = o[4:]
 		}
 		return append(b, ')')
-	case (typ == TnlERSPAN || typ == TnlIP6ERSPAN) && len(l4) >= 20:
+	case (typ == TnlERSPAN || typ == TnlIP6ERSPAN) && len(l4) >= 16:
 		e := l4[8:] // after the 8 bytes of GRE with a sequence number
 		sid := be.Uint16(e[2:]) & 0x3ff
-		if e[0]>>4 == 1 {
-			return fmt.Appendf(b, "erspan(ver=1,sid=0x%x,idx=0x%x)", sid, be.Uint32(e[8:]))
+		if e[0]>>4 == 1 || len(l4) < 20 {
+			return fmt.Appendf(b, "erspan(ver=1,sid=0x%x,idx=0x%x)", sid, be.Uint32(e[4:]))
 		}
 		md := be.Uint16(l4[18:])
 		return fmt.Appendf(b, "erspan(ver=2,sid=0x%x,dir=%d,hwid=0x%x)", sid, md>>3&1, md>>4&0x3f)

@@ -107,6 +107,9 @@ func appendTunFlags(b []byte, t, mask *flow.Tunnel, verbose, comma bool) []byte 
 		if mask.ID != 0 {
 			m |= flow.TunFlagKey // the key's mask comes with the id's
 		}
+		if t.ID == 0 && t.Flags&flow.TunFlagKey == 0 {
+			m &^= flow.TunFlagKey // and neither is told where there is none
+		}
 		if m == 0 && !verbose {
 			return b
 		}
