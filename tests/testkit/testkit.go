@@ -146,6 +146,8 @@ type Options struct {
 	Env []string
 	// NoStart leaves the daemons to the test.
 	NoStart bool
+	// Bin is where the daemons are; "": SLUICE_BIN, or bin/ of the module.
+	Bin string
 }
 
 // NewSwitch starts a switch in a namespace of its own.
@@ -161,7 +163,10 @@ func NewSwitch(t testing.TB, o Options) *Switch {
 		}
 		os.RemoveAll(dir)
 	})
-	s := &Switch{Host: NewHost(t, "sw"), Dir: dir, Bin: binDir(t)}
+	s := &Switch{Host: NewHost(t, "sw"), Dir: dir, Bin: o.Bin}
+	if s.Bin == "" {
+		s.Bin = binDir(t)
+	}
 	s.env = append(os.Environ(), "OVS_RUNDIR="+dir, "OVS_LOGDIR="+dir, "OVS_DBDIR="+dir, "OVS_SYSCONFDIR="+dir,
 		"PATH="+s.Bin+":"+os.Getenv("PATH"))
 	s.env = append(s.env, o.Env...)

@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/tests/testkit"
+)
+
+// stockBin is where the packaged Open vSwitch has its daemons.
+const stockBin = "/usr/sbin"
+
+// underlay gives a switch a bridge br0 with an address and the link up as its port.
+func underlay(s *testkit.Switch, cidr string) {
+	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--", "add-port", "br0", "ul0")
+	s.Run("ip", "addr", "add", cidr, "dev", "br0")
+	s.Run("ip", "link", "set", "br0", "up")
+}
+
+// overlay gives a switch a bridge br1 with a tunnel and a host at addr, whose packets
+// fit into the tunnel.
+func overlay(t *testing.T, s *testkit.Switch, addr string, tunnel ...string) *testkit.Host {
+	t.Helper()
+	h := testkit.NewHost(t, "h")
+	s.Veth(h, "p0", "eth0", addr+"/24")
+	h.Run("ip", "link", "set", "eth0", "mtu", "1400")
+	s.Vsctl(append([]string{"add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=netdev", "--", "add-port", "br1", "p0",
+		"--", "add-port", "br1", "tun0", "--", "set", "interface", "tun0"}, tunnel...)...)
+	return h
+}
+
+// A host on the switch and the kernel's own VXLAN device reach each other.
+func TestVXLANWithKernel(t *testing.T) {
+	testkit.Need(t, "iperf3", "ping")
+	s := testkit.NewSwitch(t, testkit.Options{})
+	peer := testkit.NewHost(t, "h")
+	s.Veth(peer, "ul0", "eth0", "10.8.0.2/24")
+	underlay(s, "10.8.0.1/24")
+	for n, tc := range []struct{ name, csum, kernel string }{{"without checksum", "false", "noudpcsum"}, {"with checksum", "true", "udpcsum"}} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := overlay(t, s, fmt.Sprintf("10.7.%d.1", n), "type=vxlan", "options:remote_ip=10.8.0.2", "options:key=42", "options:csum="+tc.csum)
+			addr := fmt.Sprintf("10.7.%d.2", n)
+			peer.Run("ip", "link", "add", "vx0", "type", "vxlan", "id", "42", "dstport", "4789", "remote", "10.8.0.1", "local", "10.8.0.2", tc.kernel)
+			peer.Run("ip", "addr", "add", addr+"/24", "dev", "vx0")
+			peer.Run("ip", "link", "set", "vx0", "mtu", "1400", "up")
+			h.Ping(addr, 10)
+			requireTCP(t, h, peer, addr)
+			requireTCP(t, peer, h, fmt.Sprintf("10.7.%d.1", n))
+			if show := s.Appctl("tnl/neigh/show"); !strings.Contains(show, "10.8.0.2") {
+				t.Errorf("tnl/neigh/show:\n%s", show)
+			}
+			if routes := s.Appctl("ovs/route/show"); !strings.Contains(routes, "Cached: 10.8.0.0/24 dev br0 SRC 10.8.0.1") {
+				t.Errorf("ovs/route/show:\n%s", routes)
+			}
+			peer.Run("ip", "link", "del", "vx0")
+			s.Vsctl("del-br", "br1")
+			s.Run("ip", "link", "del", "p0")
+		})
+	}
+}
+
+// Tunnels between two of our switches, and between ours and the packaged one.
+func TestTunnelsBetweenSwitches(t *testing.T) {
+	testkit.Need(t, "iperf3", "ping")
+	for _, other := range []string{"", stockBin} {
+		for _, tc := range []struct {
+			name, a, b string // the addresses of the underlay
+			options    []string
+		}{
+			{"vxlan", "10.8.0.1", "10.8.0.2", []string{"type=vxlan", "options:key=42"}},
+			{"geneve", "10.8.0.1", "10.8.0.2", []string{"type=geneve", "options:key=42", "options:csum=true"}},
+			{"gre", "10.8.0.1", "10.8.0.2", []string{"type=gre", "options:key=42", "options:csum=true"}},
+			{"erspan", "10.8.0.1", "10.8.0.2", []string{"type=erspan", "options:key=42", "options:erspan_ver=2", "options:erspan_dir=1", "options:erspan_hwid=7"}},
+			{"geneve over IPv6", "fd00::1", "fd00::2", []string{"type=geneve", "options:key=42"}},
+		} {
+			with := "ours"
+			if other != "" {
+				with = "stock"
+			}
+			t.Run(tc.name+" to "+with, func(t *testing.T) {
+				a, b := testkit.NewSwitch(t, testkit.Options{}), testkit.NewSwitch(t, testkit.Options{Bin: other})
+				a.Veth(b.Host, "ul0", "ul0", "")
+				length := "/24"
+				if strings.Contains(tc.a, ":") {
+					length = "/64"
+				}
+				for _, s := range []*testkit.Switch{a, b} {
+					s.Run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0",
+						"net.ipv6.conf.default.accept_dad=0")
+				}
+				underlay(a, tc.a+length)
+				underlay(b, tc.b+length)
+				ha := overlay(t, a, "10.7.0.1", append(tc.options, "options:remote_ip="+tc.b)...)
+				hb := overlay(t, b, "10.7.0.2", append(tc.options, "options:remote_ip="+tc.a)...)
+				ha.Ping("10.7.0.2", 10)
+				requireTCP(t, ha, hb, "10.7.0.2")
+				requireTCP(t, hb, ha, "10.7.0.1")
+				testkit.Eventually(t, 5*time.Second, "the tunnel counts packets", func() bool {
+					out := a.Vsctl("get", "interface", "tun0", "statistics:rx_packets", "statistics:tx_packets")
+					return !strings.HasPrefix(out, "0") && !strings.HasSuffix(out, "\n0")
+				})
+			})
+		}
+	}
+}
