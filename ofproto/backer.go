@@ -74,6 +74,7 @@ type Backer struct {
 	// some may no longer be used.
 	tunnelPorts    map[string]tunnelPort
 	tunnelsChanged bool
+	native         native
 
 	mu   sync.Mutex // guards byID
 	byID map[xlate.BridgeID]*Switch
@@ -110,6 +111,7 @@ func NewBacker(dp dpif.Dpif) *Backer {
 func (b *Backer) Close() {
 	b.udpif.Flush(b.now)
 	b.udpif.Close()
+	b.closeNative()
 	for _, name := range slices.Sorted(maps.Keys(b.tunnelPorts)) {
 		b.dropTunnelPort(name)
 	}
@@ -146,6 +148,7 @@ func (b *Backer) Run(now int64) (more bool) {
 	b.collectTunnelPorts()
 	b.followControllers()
 	more = b.dp.Run(now)
+	b.runNative()
 	for _, r := range b.switches {
 		if r.ml.Run(now) {
 			cRevMACLearning.Inc()
@@ -164,6 +167,7 @@ func (b *Backer) Run(now int64) (more bool) {
 func (b *Backer) Wait(s *poll.Set) {
 	b.dp.Wait(s)
 	b.udpif.Wait(s)
+	b.waitNative(s)
 	for _, r := range b.switches {
 		if at, ok := r.ml.Next(); ok {
 			s.Timer(at)
@@ -218,6 +222,7 @@ func (b *Backer) SwitchDel(sw *Switch) {
 	if r == nil {
 		return
 	}
+	defer b.listen()
 	delete(b.bySwitch, sw)
 	b.switches = slices.DeleteFunc(b.switches, func(x *switchRef) bool { return x == r })
 	b.mu.Lock()
@@ -257,6 +262,9 @@ func (b *Backer) PortDel(sw *Switch, p *Port) error {
 	if r := b.bySwitch[sw]; r != nil {
 		b.tunnels.Remove(uint64(r.ports[p]))
 		delete(r.ports, p)
+	}
+	if b.native.host != nil {
+		b.native.host.Neighbors.FlushBridge(p.Name)
 	}
 	if tunnelDevice(p) != nil {
 		b.tunnelsChanged = true
@@ -312,6 +320,7 @@ func (b *Backer) changed() {
 		}
 	}
 	b.followTunnels()
+	b.listen()
 	b.publish()
 }
 

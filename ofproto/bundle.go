@@ -93,7 +93,9 @@ func (b *Backer) snapshot() *xlate.Snapshot {
 	for _, r := range b.switches {
 		bridges = append(bridges, b.bridge(r))
 	}
-	return xlate.Build(bridges, b.tunnels.Map())
+	s := xlate.Build(bridges, b.tunnels.Map())
+	s.Native, s.Asks = b.native.host, &b.native.asks
+	return s
 }
 
 // bridge describes a switch to translation.
@@ -113,7 +115,7 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 	ports := map[uint32]*xlate.Port{}
 	for _, p := range r.sw.Ports() {
 		x := &xlate.Port{
-			ID: r.ports[p], Name: p.Name, OFPort: p.OFPort, ODP: p.DPPort,
+			ID: r.ports[p], Name: p.Name, OFPort: p.OFPort, ODP: p.DPPort, MAC: flow.MAC(p.Desc.HWAddr),
 			Config: uint32(p.Desc.Config), MayEnable: p.MayEnable && p.Desc.State&ofp.PortLinkDown == 0,
 		}
 		for _, pr := range r.sw.protocols.active {
@@ -124,6 +126,10 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 				x.PeerName = dev.Peer()
 			}
 			x.MayEnable = p.MayEnable // it has no link of its own
+			x.PTMode = xlate.PacketTypeAware
+		}
+		if n := b.native.host; n != nil {
+			x.Addrs = n.Addrs(p.Name)
 		}
 		if dev := tunnelDevice(p); dev != nil {
 			x.Tunnel = dev.Tunnel()

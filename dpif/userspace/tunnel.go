@@ -62,11 +62,11 @@ func (t *thread) TunnelPush(b *packet.Batch, arg *odp.TunnelPushArg) {
 	b.N = kept
 }
 
-// renew clears the metadata of a packet, whose headers are others now.
+// renew clears the metadata of a packet whose headers are others now.  Its mark and
+// priority stay, since translation goes on with them.
 func (t *thread) renew(i packet.Index, port uint32) {
 	m := t.p.Meta(i)
 	m.InPort, m.RecircID, m.DPHash = port, 0, 0
-	m.Mark, m.Priority = 0, 0
 	m.CTState, m.CTZone, m.CTMark = 0, 0, 0
 	m.Cold = 0
 }
@@ -100,14 +100,11 @@ func (t *thread) TunnelPop(b *packet.Batch, port uint32) {
 // pop takes the headers off one packet and makes them its tunnel metadata.
 func (t *thread) pop(i packet.Index, p *port) tnl.Problem {
 	md := &t.popped
-	if pr := tnl.Pop(t.c, i, p.tunnel, md); pr != tnl.OK {
+	if pr := tnl.Pop(t.p, i, p.tunnel, md); pr != tnl.OK {
 		return pr
 	}
-	m := t.p.Meta(i)
-	mark, prio := m.Mark, m.Priority
 	t.renew(i, p.no)
-	m.Mark, m.Priority = mark, prio
-	m.Cold = packet.ColdTunnel
+	t.p.Meta(i).Cold = packet.ColdTunnel
 	setTunnel(flow.TunnelWords(&t.p.Cold(i).Tunnel), md, p.tunnel)
 	return tnl.OK
 }

@@ -31,11 +31,11 @@ type Meta struct {
 // said in md.  A GTP-U message that carries no user's packet stays whole.  On a
 // problem the packet's headers are as they were.
 //
-// An outer IP packet that ends before the frame does is cut there.
-func Pop(c *packet.Cache, i packet.Index, k Kind, md *Meta) Problem {
+// Bytes behind the outer IP packet stay, as in stock: the inner packet's length, if it
+// has one, tells that they are padding.
+func Pop(p *packet.Pool, i packet.Index, k Kind, md *Meta) Problem {
 	*md = Meta{}
-	p := c.Pool()
-	l4, pr := popIP(c, i, k.Proto(), md)
+	l4, pr := popIP(p, i, k.Proto(), md)
 	if pr != OK {
 		return pr
 	}
@@ -79,8 +79,7 @@ func Pop(c *packet.Cache, i packet.Index, k Kind, md *Meta) Problem {
 }
 
 // popIP checks the outer IP header and returns where what it carries begins.
-func popIP(c *packet.Cache, i packet.Index, proto uint8, md *Meta) (l4 int, pr Problem) {
-	p := c.Pool()
+func popIP(p *packet.Pool, i packet.Index, proto uint8, md *Meta) (l4 int, pr Problem) {
 	m := p.Meta(i)
 	l3 := int(m.L3)
 	if m.L3 == packet.NoLayer || l3+ipv4Len > len(p.Data(i)) {
@@ -124,7 +123,6 @@ func popIP(c *packet.Cache, i packet.Index, proto uint8, md *Meta) (l4 int, pr P
 	case l3+size > int(m.Len) || l3+size < l4:
 		return 0, Truncated
 	}
-	c.Trim(i, l3+size)
 	return l4, OK
 }
 

@@ -150,7 +150,7 @@ func TestPop(t *testing.T) {
 			tc.p.complete()
 			i := received(c, unhex(t, tc.want), tc.p.Dst.Is6())
 			var md Meta
-			if pr := Pop(c, i, tc.p.Kind, &md); pr != OK {
+			if pr := Pop(c.Pool(), i, tc.p.Kind, &md); pr != OK {
 				t.Fatal(pr)
 			}
 			want := inner
@@ -233,7 +233,7 @@ func TestPopProblems(t *testing.T) {
 		b := unhex(t, tc.data)
 		i := received(c, b, len(b) > 12 && b[12] == 0x86)
 		var md Meta
-		if got := Pop(c, i, tc.kind, &md); got != tc.want {
+		if got := Pop(c.Pool(), i, tc.kind, &md); got != tc.want {
 			t.Errorf("%d %s: %q, want %q", tc.kind, tc.data, got, tc.want)
 		}
 		c.Free(i)
@@ -246,7 +246,7 @@ func TestPopGTPUMessage(t *testing.T) {
 	b := unhex(t, ether4+"4500002400004000401134140101"+"02580101025c"+"d152086800100000"+"3001000000000009")
 	i := received(c, b, false)
 	var md Meta
-	if pr := Pop(c, i, GTPU, &md); pr != OK || md.GTPUType != 1 || md.ID != 9 {
+	if pr := Pop(c.Pool(), i, GTPU, &md); pr != OK || md.GTPUType != 1 || md.ID != 9 {
 		t.Fatalf("%v, %+v", pr, md)
 	}
 	if got := c.Pool().AppendBytes(nil, i); !bytes.Equal(got, b) {
@@ -263,12 +263,12 @@ func TestPopGTPUExtensions(t *testing.T) {
 	}
 }
 
-// A frame with padding behind the IP packet loses it.
+// Bytes behind the outer IP packet stay.
 func TestPopPadding(t *testing.T) {
 	c := newPool(t)
 	i := received(c, append(unhex(t, golden[0].want), 1, 2, 3), false)
 	var md Meta
-	if pr := Pop(c, i, VXLAN, &md); pr != OK || int(c.Pool().Meta(i).Len)*2 != len(inner) {
+	if pr := Pop(c.Pool(), i, VXLAN, &md); pr != OK || int(c.Pool().Meta(i).Len)*2 != len(inner)+6 {
 		t.Errorf("%v, %d bytes", pr, c.Pool().Meta(i).Len)
 	}
 }
@@ -323,7 +323,7 @@ func TestAllocatesNothing(t *testing.T) {
 	var md Meta
 	if n := testing.AllocsPerRun(100, func() {
 		i := c.New(b)
-		if u.SetHeader(VXLAN, h) != OK || u.Push(c.Pool(), i) != OK || Pop(c, i, VXLAN, &md) != OK {
+		if u.SetHeader(VXLAN, h) != OK || u.Push(c.Pool(), i) != OK || Pop(c.Pool(), i, VXLAN, &md) != OK {
 			t.Error("failed")
 		}
 		c.Free(i)
@@ -343,7 +343,7 @@ func FuzzPop(f *testing.F) {
 		i := received(c, b, len(b) > 12 && b[12] == 0x86)
 		defer c.Free(i)
 		var md Meta
-		if Pop(c, i, Kind(kind), &md) == OK && int(c.Pool().Meta(i).Len) > len(b) {
+		if Pop(c.Pool(), i, Kind(kind), &md) == OK && int(c.Pool().Meta(i).Len) > len(b) {
 			t.Errorf("%d bytes of %d", c.Pool().Meta(i).Len, len(b))
 		}
 	})

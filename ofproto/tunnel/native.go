@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sluice/dpif/flow"
+	"sluice/internal/poll"
 )
 
 // Host is what native tunnels ask of the machine that they run on.
@@ -103,11 +104,20 @@ func (n *Native) Run(now int64) {
 	}
 	n.started = true
 	for name, d := range n.devices {
-		n.follow(name, d)
+		if n.follow(name, d); !d.exists {
+			delete(n.devices, name) // whoever wants it asks again
+		}
 	}
 	if seq := n.seq + n.Routes.Seq(); seq != n.listened {
 		n.listen()
 		n.listened = n.seq + n.Routes.Seq()
+	}
+}
+
+// Wait says when Run has something to do; what the host changes wakes the loop anyhow.
+func (n *Native) Wait(s *poll.Set) {
+	if at, ok := n.Neighbors.Next(); ok {
+		s.Timer(at)
 	}
 }
 

@@ -72,8 +72,8 @@ func (n *Neighbors) Lookup(bridge string, ip netip.Addr, now int64) (flow.MAC, b
 }
 
 // Use keeps an address that packets are sent to from ageing.  For one that is not known
-// it reports whether it is time to ask for it, and takes it that this will be done.
-func (n *Neighbors) Use(bridge string, ip netip.Addr, now int64) (ask bool) {
+// it reports whether it is time to ask for it; if the caller can, it has to.
+func (n *Neighbors) Use(bridge string, ip netip.Addr, now int64, can bool) (ask bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	k := neighborKey{bridge, ip}
@@ -82,7 +82,7 @@ func (n *Neighbors) Use(bridge string, ip netip.Addr, now int64) (ask bool) {
 		n.entries[k] = e
 		return false
 	}
-	if at, ok := n.asked[k]; ok && now < at+askMs && now >= at {
+	if at, ok := n.asked[k]; !can || ok && now < at+askMs && now >= at {
 		return false
 	}
 	if n.asked == nil {
@@ -111,6 +111,13 @@ func (n *Neighbors) Set(bridge string, ip netip.Addr, mac flow.MAC, now int64) {
 	}
 }
 
+// Len is the number of neighbours that are known.
+func (n *Neighbors) Len() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.entries)
+}
+
 // Flush forgets all.
 func (n *Neighbors) Flush() {
 	n.mu.Lock()
@@ -120,6 +127,18 @@ func (n *Neighbors) Flush() {
 	}
 	clear(n.entries)
 	clear(n.asked)
+}
+
+// FlushBridge forgets what is on the link of a bridge's port, which goes.
+func (n *Neighbors) FlushBridge(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for k := range n.entries {
+		if k.bridge == name {
+			delete(n.entries, k)
+			n.seq++
+		}
+	}
 }
 
 // Run forgets what has expired.
@@ -203,14 +222,14 @@ func (n *Neighbors) AgingCommand(args []string, now int64) (string, error) {
 	if len(args) == 0 {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return strconv.FormatInt(n.agingLocked()/1000, 10) + "\n", nil
+		return strconv.FormatInt(n.agingLocked()/1000, 10), nil
 	}
 	sec, err := strconv.ParseUint(args[0], 10, 32)
 	if err != nil || sec == 0 || sec > maxAgingSec {
 		return "", errors.New("bad aging value")
 	}
 	n.setAging(int64(sec)*1000, now)
-	return "OK\n", nil
+	return "OK", nil
 }
 
 func parseMAC(s string) (m flow.MAC, ok bool) {

@@ -23,6 +23,8 @@ const (
 	EffectMirror                           // Mirror: it got a copy
 	EffectBond                             // Load, Bucket: a bond carried the packet by its hash
 	EffectNetFlow                          // NetFlow: it counts the flow
+	EffectHeader                           // HeaderLen: packets are longer by that in the effects that follow
+	EffectNeighbor                         // Neighbor: it is the next hop of a tunnel
 )
 
 // Effect is one thing, other than datapath actions, that handling a packet does:
@@ -53,6 +55,9 @@ type Effect struct {
 	Mirror  *MirrorStats
 	Load    *bond.Load
 	NetFlow *NetFlowUse
+
+	HeaderLen int32
+	Neighbor  *NeighborUse
 }
 
 // Stats is what to credit effects with.

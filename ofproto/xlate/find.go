@@ -49,6 +49,8 @@ func Apply(effects []Effect, s *Stats, done bool) {
 	if s.Packets == 0 {
 		return
 	}
+	outer := *s // with the tunnel headers that a packet has at that point
+	s = &outer
 	for i := range effects {
 		e := &effects[i]
 		switch e.Kind {
@@ -81,6 +83,10 @@ func Apply(effects []Effect, s *Stats, done bool) {
 			e.Load.Add(int(e.Bucket), s.Bytes)
 		case EffectNetFlow:
 			e.NetFlow.credit(s)
+		case EffectHeader:
+			outer.Bytes += outer.Packets * uint64(e.HeaderLen) // wraps for what ends
+		case EffectNeighbor:
+			e.Neighbor.use(s.Now)
 		case EffectNormal:
 			if !done {
 				e.ML.Update(e.MAC, e.VLAN, e.Bundle, e.GratARP, e.Bond, s.Now)

@@ -158,7 +158,7 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 		ctx.commit()
 		if via != nil {
 			ctx.bondRecirc(via)
-		} else {
+		} else if !ctx.terminateTunnel(p) {
 			ctx.emitOutput(p)
 		}
 		ctx.left(p)
@@ -179,9 +179,15 @@ func (ctx *context) emitOutput(p *Port) {
 	ctx.actions = append(ctx.actions, odp.Action{Type: odp.Output, Port: p.ODP})
 }
 
-// patch continues the translation in the bridge behind a patch port.  What that
-// bridge does to the packet and its metadata is not seen by this one.
+// patch continues the translation in the bridge behind a patch port.
 func (ctx *context) patch(out, in *Port, last bool) {
+	ctx.enter(in, last)
+	ctx.effect(Effect{Kind: EffectPort, Tx: out.Counters, Rx: in.Counters})
+}
+
+// enter continues the translation in the bridge of in, as if the packet came in there.
+// What that bridge does to the packet and its metadata is not seen by this one.
+func (ctx *context) enter(in *Port, last bool) {
 	f := &ctx.flow
 	oldFlow, oldTunnelMask := *f, ctx.wc.Tunnel
 	oldConntracked, oldMPLS, oldVersion, oldMirrors := ctx.conntracked, ctx.wasMPLS, ctx.version, ctx.mirrors
@@ -220,7 +226,6 @@ func (ctx *context) patch(out, in *Port, last bool) {
 	ctx.stack, ctx.actionSet, ctx.setHasGroup, ctx.trace, ctx.bridge = oldStack, oldSet, oldHasGroup, oldTrace, oldBridge
 	// However the other bridge ended, this one goes on.
 	ctx.exit, ctx.err = false, OK
-	ctx.effect(Effect{Kind: EffectPort, Tx: out.Counters, Rx: in.Counters})
 }
 
 // outputReg executes an output to the port that a field names.

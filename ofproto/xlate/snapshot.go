@@ -2,6 +2,7 @@ package xlate
 
 import (
 	"math"
+	"net/netip"
 	"slices"
 
 	"sluice/dpif"
@@ -112,6 +113,9 @@ type Port struct {
 	Bridge   *Bridge
 	Bundle   *Bundle // nil: not part of one
 	Counters Counter // nil: the device counts for itself
+	MAC      flow.MAC
+	// Addrs are the host's addresses on the device: tunnels may end there.
+	Addrs []netip.Addr
 	// Hears has the Slow bits of the link protocols that the port takes part in.
 	Hears SlowReason
 	BFD   bfd.Match // with SlowBFD
@@ -197,6 +201,10 @@ func (b *Bridge) Port(ofport uint32) *Port { return b.byOFPort[ofport] }
 // the bridges of one datapath with their ports and bundles.  It is immutable.
 type Snapshot struct {
 	Bridges []*Bridge // sorted by name
+	// Native is what tunnels need to leave by other ports of the datapath; nil: they
+	// cannot.  Asks takes requests for their neighbours.
+	Native *tunnel.Native
+	Asks   *NeighborAsks
 
 	tunnels *tunnel.Map // to PortIDs
 	byID    map[BridgeID]*Bridge

@@ -179,6 +179,7 @@ type context struct {
 	origPriority     uint32
 	mirrors          uint32        // those that have a copy
 	snapLen          uint16        // of the mirror that a copy is on its way to
+	inTunnel         bool          // the packet is one that a tunnel made
 	frozenIn         *recirc.State // what this translation resumed from
 	firstPort        PortID        // the port that the packet came in by first
 	via              *bond.View    // the bond by which the datapath is to send, of the output to come

@@ -27,6 +27,7 @@ import (
 	"sluice/netdev/rtnl"
 	"sluice/netdev/system"
 	"sluice/netdev/tap"
+	"sluice/netdev/tnl"
 	"sluice/netdev/vhostuser"
 	"sluice/netdev/vport"
 	"sluice/ofproto/ofp"
@@ -85,15 +86,18 @@ type Switch struct {
 	cpus    *userspace.CPUs
 	pool    func() (*packet.Pool, error)
 	bridges *bridge.Bridges
-	routes  *tunnel.Routes
-	types   []string // of datapaths
-	dummies []string // those that are served by test datapaths
+	native  *tunnel.Native
+	// tunnelPorts are the UDP source ports of tunnel packets.
+	tunnelPorts tnl.PortRange
+	types       []string // of datapaths
+	dummies     []string // those that are served by test datapaths
 }
 
 // New registers the classes of devices and the commands, and starts to connect to
 // the database.
 func New(d *daemon.Daemon, o Options) *Switch {
-	s := &Switch{opts: o, d: d, routes: &tunnel.Routes{Addrs: addresses}}
+	s := &Switch{opts: o, d: d}
+	s.native = tunnel.NewNative(s.host())
 	s.pool = sync.OnceValues(func() (*packet.Pool, error) { return packet.NewPool(maxFrames) })
 	s.registerDevices()
 	s.datapathTypes()
@@ -108,10 +112,10 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		DB: db, RunDir: d.Dirs.Run, Program: d.Name, TLS: d.TLS,
 		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
 		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
-		NextHop: s.nextHop,
-		Export:  bridge.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: deviceAddr, SourceOf: s.sourceOf},
+		NextHop: s.nextHop, Native: s.native,
+		Export: bridge.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: s.deviceAddr, SourceOf: s.sourceOf},
 	})
-	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Routes: s.routes, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
+	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Native: s.native, TunnelPorts: &s.tunnelPorts, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
 	d.OnMemory(s.memory)
 	if o.Dummy {
 		d.Clock.RegisterTimeCommands(d.Ctl)
@@ -127,7 +131,7 @@ func (s *Switch) registerDevices() {
 	afxdp.Register(s.pool)
 	vhostuser.Register()
 	vport.RegisterPatch()
-	vport.RegisterTunnels(egress{s.routes})
+	vport.RegisterTunnels(egress{&s.native.Routes})
 	if s.opts.Dummy {
 		dummy.Enable(s.opts.DummyLevel)
 		action.AllowDebug()
@@ -175,7 +179,7 @@ func (s *Switch) openDatapath(typ string) (dpif.Dpif, error) {
 
 func (s *Switch) newDatapath(typ, name string, pool *packet.Pool) dpif.Dpif {
 	d := userspace.New(userspace.Options{Type: typ, Name: name, Clock: s.d.Clock, Pool: pool, CPUs: s.cpus,
-		Dummy: slices.Contains(s.dummies, typ), FormatFlow: ofp.AppendFlow})
+		Dummy: slices.Contains(s.dummies, typ), FormatFlow: ofp.AppendFlow, TunnelPorts: &s.tunnelPorts})
 	d.SetConntrack(conntrack.New())
 	return d
 }
@@ -213,7 +217,7 @@ func (s *Switch) nextHop(datapath string, remote netip.Addr) (netdev.MAC, bool) 
 
 // sourceOf finds the host's own address on the way to another host.
 func (s *Switch) sourceOf(to netip.Addr) (netip.Addr, bool) {
-	if r, ok := s.routes.Lookup(to, 0); ok {
+	if r, ok := s.native.Routes.Lookup(to, 0); ok {
 		return r.Source, r.Source.IsValid()
 	}
 	if s.opts.DisableSystemRoute {
@@ -224,28 +228,26 @@ func (s *Switch) sourceOf(to netip.Addr) (netip.Addr, bool) {
 
 // deviceAddr is the first address of a network device that is good for more than its
 // link.
-func deviceAddr(name string) (netip.Addr, bool) {
-	list := addresses(name)
-	if _, open := netdev.ByName(name); !open {
-		l, err := rtnl.Get(name)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		list = kernelAddresses(name, l.Index)
-	}
-	for _, p := range list {
-		if !p.Addr().IsLinkLocalUnicast() {
-			return p.Addr(), true
+func (s *Switch) deviceAddr(name string) (netip.Addr, bool) {
+	for _, a := range s.native.Addrs(name) {
+		if !a.IsLinkLocalUnicast() {
+			return a, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
 // Run does one turn.  Commands are the daemon's and come after it.
-func (s *Switch) Run(now int64) { s.bridges.Run(now) }
+func (s *Switch) Run(now int64) {
+	s.native.Run(now)
+	s.bridges.Run(now)
+}
 
 // Wait says when Run has something to do.
-func (s *Switch) Wait(set *poll.Set) { s.bridges.Wait(set) }
+func (s *Switch) Wait(set *poll.Set) {
+	s.bridges.Wait(set)
+	s.native.Wait(set)
+}
 
 // Exit ends the switch; cleanup takes the internal ports too.
 func (s *Switch) Exit(cleanup bool) { s.bridges.Exit(cleanup, s.d.Clock.Now()) }
@@ -266,30 +268,5 @@ func (s *Switch) memory() []daemon.Count {
 		out = append(out, daemon.Count{Name: name, N: n})
 	}
 	slices.SortFunc(out, func(a, b daemon.Count) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// addresses returns the addresses of an open device, for routes that lead out of it.
-func addresses(name string) []netip.Prefix {
-	dev, ok := netdev.ByName(name)
-	if !ok {
-		return nil
-	}
-	if d, ok := dev.(*dummy.Device); ok {
-		return d.Addrs()
-	}
-	return kernelAddresses(name, dev.Ifindex())
-}
-
-func kernelAddresses(name string, ifindex int) []netip.Prefix {
-	list, err := rtnl.Addrs(ifindex)
-	if err != nil {
-		log.Warn("%s: cannot read addresses: %v", name, err)
-		return nil
-	}
-	var out []netip.Prefix
-	for _, a := range list {
-		out = append(out, a.Prefix)
-	}
 	return out
 }

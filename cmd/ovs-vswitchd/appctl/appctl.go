@@ -11,6 +11,7 @@ import (
 
 	"sluice/cmd/ovs-vswitchd/bridge"
 	"sluice/dpif"
+	"sluice/netdev/tnl"
 	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/unixctl"
 )
@@ -18,8 +19,10 @@ import (
 // Env is what the commands work on.
 type Env struct {
 	Bridges *bridge.Bridges
-	Routes  *tunnel.Routes
-	Program string
+	Native  *tunnel.Native
+	// TunnelPorts are the UDP source ports of tunnel packets.
+	TunnelPorts *tnl.PortRange
+	Program     string
 	// Now is the control loop's clock.
 	Now func() int64
 	// NewDatapath makes a datapath without ports for dpctl/add-dp and tells the type
@@ -38,8 +41,8 @@ type command struct {
 
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
-	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, bondCommands,
-		lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands, autoattachCommands, odpExecuteCommands}
+	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, tunnelCommands,
+		bondCommands, lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands, autoattachCommands, odpExecuteCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}

@@ -28,6 +28,7 @@ import (
 	"sluice/netdev/rtnl"
 	"sluice/ofproto"
 	"sluice/ofproto/proto/bfd"
+	"sluice/ofproto/tunnel"
 	"sluice/ovsdb/client"
 	"sluice/ovsdb/stream"
 	"sluice/schema/vswitch"
@@ -72,6 +73,8 @@ type Env struct {
 	NextHop func(datapathType string, remote netip.Addr) (netdev.MAC, bool)
 	// Export is for the exporters of traffic.
 	Export ExportEnv
+	// Native is what tunnels need to know of the host.
+	Native *tunnel.Native
 }
 
 // Bridges is all bridges of the process.

@@ -172,6 +172,7 @@ func (b *Bridges) datapath(typ string) (*backerRef, error) {
 			return nil, err
 		}
 		ref = &backerRef{typ: typ, dp: dp, backer: ofproto.NewBacker(dp)}
+		ref.backer.SetNative(b.env.Native)
 		b.backers[typ] = ref
 	}
 	ref.users++
