@@ -222,7 +222,6 @@ func (b *Backer) SwitchDel(sw *Switch) {
 	if r == nil {
 		return
 	}
-	defer b.listen()
 	delete(b.bySwitch, sw)
 	b.switches = slices.DeleteFunc(b.switches, func(x *switchRef) bool { return x == r })
 	b.mu.Lock()

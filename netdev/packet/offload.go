@@ -118,6 +118,19 @@ func (p *Pool) SetPartial(i Index, start, offset int) {
 	}
 }
 
+// MakePartial makes the checksum of a packet whose bytes are beyond doubt partial, as
+// that of a GSO packet has to be.
+func (p *Pool) MakePartial(i Index) {
+	l3, l4, proto, ok := p.locate(i)
+	at := csumOffset(proto)
+	b := p.Data(i)
+	if !ok || at < 0 || l4+at+2 > len(b) {
+		return
+	}
+	binary.BigEndian.PutUint16(b[l4+at:], PseudoSum(b[l3:], proto, p.l4Len(i, l3, l4)))
+	p.Meta(i).Csum = CsumPartial
+}
+
 // DetectPartial sets the checksum state of a packet that came without one: a
 // field that equals the pseudo header's sum is partial.
 func (p *Pool) DetectPartial(i Index) {

@@ -75,7 +75,21 @@ func Pop(p *packet.Pool, i packet.Index, k Kind, md *Meta) Problem {
 	m.L25, m.L3, m.L4, m.L2Pad = packet.NoLayer, packet.NoLayer, packet.NoLayer, 0
 	m.Csum = packet.CsumUnknown
 	m.Offload &^= packet.HashValid
+	if m.GSOType != packet.GSONone {
+		makePartial(p, i)
+	}
 	return OK
+}
+
+// makePartial makes the checksum of a GSO packet that came out of a tunnel what such
+// packets have.  The device that received it could not leave it so.
+func makePartial(p *packet.Pool, i packet.Index) {
+	m := p.Meta(i)
+	if m.PacketType != typeEth {
+		m.L3 = 0
+	}
+	p.MakePartial(i)
+	m.L3 = packet.NoLayer
 }
 
 // popIP checks the outer IP header and returns where what it carries begins.
@@ -135,13 +149,16 @@ func popUDP(p *packet.Pool, i packet.Index, h []byte, md *Meta) Problem {
 	if be.Uint16(h[6:]) == 0 {
 		return OK
 	}
+	md.Csum = true
+	if p.Meta(i).GSOType != packet.GSONone {
+		return OK // from this host's kernel, which leaves it to whoever cuts the packet
+	}
 	if p.Meta(i).Offload&packet.CsumUnmarked != 0 {
 		p.DetectPartial(i)
 	}
 	if !p.CsumOK(i) {
 		return BadChecksum
 	}
-	md.Csum = true
 	return OK
 }
 
@@ -206,10 +223,10 @@ func checkGRE(p *packet.Pool, i packet.Index, l4 int, h []byte, md *Meta) Proble
 	if be.Uint16(h)&greCsum == 0 {
 		return OK
 	}
-	if p.ChecksumFrom(i, l4) != 0 {
+	md.Csum = true
+	if p.Meta(i).GSOType == packet.GSONone && p.ChecksumFrom(i, l4) != 0 {
 		return BadChecksum
 	}
-	md.Csum = true
 	return OK
 }
 

@@ -273,6 +273,36 @@ func TestPopPadding(t *testing.T) {
 	}
 }
 
+// A GSO packet comes from the host's kernel: its outer checksum is not there yet, and
+// the inner one has to be partial afterwards.
+func TestPopGSO(t *testing.T) {
+	c := newPool(t)
+	for _, n := range []int{1, 5, 17} { // UDP, GRE, no Ethernet inside
+		tc := golden[n]
+		tc.p.complete()
+		b := unhex(t, tc.want)
+		if tc.p.Kind == GRE && tc.p.Csum {
+			b[38]++
+		} else if tc.p.Csum {
+			b[40]++
+		}
+		i := received(c, b, false)
+		m := c.Pool().Meta(i)
+		m.GSOType, m.GSOSize = packet.GSOUDPL4, 4
+		var md Meta
+		if pr := Pop(c.Pool(), i, tc.p.Kind, &md); pr != OK {
+			t.Fatal(tc.name, pr)
+		}
+		if m.Csum != packet.CsumPartial {
+			t.Errorf("%s: state %d", tc.name, m.Csum)
+		}
+		ip := c.Pool().Data(i)[len(c.Pool().Data(i))-28:]
+		if got, want := be.Uint16(ip[26:]), packet.PseudoSum(ip, 17, 8); got != want {
+			t.Errorf("%s: checksum %#x, want %#x", tc.name, got, want)
+		}
+	}
+}
+
 // A checksum that is partial is completed before a header hides it.
 func TestPushPartial(t *testing.T) {
 	c := newPool(t)

@@ -11,9 +11,9 @@ import (
 	"sluice/ofproto/tunnel"
 )
 
-// tunnelBed has a bridge int with hosts on ports 1 and 2 and a GRE tunnel on port 3,
+// nativeBed has a bridge int with hosts on ports 1 and 2 and a GRE tunnel on port 3,
 // which leaves by bridge br0 with its own port 100 and port p8.
-func tunnelBed(t *testing.T) (*bed, *tunnel.Native) {
+func nativeBed(t *testing.T) (*bed, *tunnel.Native) {
 	mac := flow.MAC{0xaa, 0x55, 0xaa, 0x55, 0, 0}
 	addr := netip.MustParsePrefix("1.1.2.88/24")
 	native := tunnel.NewNative(tunnel.Host{DeviceSeq: func(string) uint64 { return 1 },
@@ -23,7 +23,7 @@ func tunnelBed(t *testing.T) (*bed, *tunnel.Native) {
 	}
 	inner := newBridge("int")
 	plain(inner, 2)
-	gre := &Port{ID: 3, Name: "gre0", OFPort: 3, ODP: 33, MayEnable: true, Counters: &counter{}, Tunnel: &tunnel.Config{
+	gre := &Port{ID: 3, Name: "gre0", OFPort: 3, ODP: 33, MayEnable: true, Counters: &txCounter{}, Tunnel: &tunnel.Config{
 		Type: "gre", Remote: netip.MustParseAddr("1.1.2.92"), TTL: 64, DontFragment: true,
 		OutKey: dpif.TunnelKey{Present: true, Value: 456}}}
 	inner.Ports = append(inner.Ports, gre)
@@ -49,10 +49,10 @@ func tunnelBed(t *testing.T) (*bed, *tunnel.Native) {
 	return b, native
 }
 
-type counter struct{ rx, tx, bytes uint64 }
+type txCounter struct{ rx, tx, bytes uint64 }
 
-func (c *counter) IncRx(n, _ uint64) { c.rx += n }
-func (c *counter) IncTx(n, bytes uint64) {
+func (c *txCounter) IncRx(n, _ uint64) { c.rx += n }
+func (c *txCounter) IncTx(n, bytes uint64) {
 	c.tx += n
 	c.bytes += bytes
 }
@@ -61,7 +61,7 @@ const greHeader = "tnl_push(tnl_port(33),header(size=42,type=3,eth(dst=f8:bc:12:
 	"ipv4(src=1.1.2.88,dst=1.1.2.92,proto=47,tos=0,ttl=64,frag=0x4000),gre((flags=0x2000,proto=0x6558),key=0x1c8)),out_port(100))"
 
 func TestNativeTunnel(t *testing.T) {
-	b, native := tunnelBed(t)
+	b, native := nativeBed(t)
 	remote := netip.MustParseAddr("1.1.2.92")
 	acts, _, out := b.translate("in_port=1,dl_type=0x1234")
 	if acts != "drop" {
@@ -88,7 +88,7 @@ func TestNativeTunnel(t *testing.T) {
 	}
 	s = Stats{Packets: 2, Bytes: 100, Used: 3000, Now: 3000}
 	Apply(out.Effects, &s, true)
-	gre := b.br.Port(3).Counters.(*counter)
+	gre := b.br.Port(3).Counters.(*txCounter)
 	if gre.tx != 5 || gre.bytes != 3*60+100 { // three packets had no neighbour
 		t.Errorf("tunnel counters: %+v", *gre)
 	}
@@ -113,7 +113,7 @@ func TestNativeTunnel(t *testing.T) {
 }
 
 func TestTerminateTunnel(t *testing.T) {
-	b, native := tunnelBed(t)
+	b, native := nativeBed(t)
 	b.br = b.snap.BridgeByName("br0")
 	for _, tc := range []struct{ flow, acts, neighbor string }{
 		{"in_port=8,ip,dl_dst=aa:55:aa:55:00:00,dl_src=02:00:00:00:00:05,nw_src=1.1.2.92,nw_dst=1.1.2.88,nw_proto=47", "tnl_pop(33)", "1.1.2.92"},
