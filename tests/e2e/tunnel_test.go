@@ -63,7 +63,7 @@ func TestVXLANWithKernel(t *testing.T) {
 
 // Tunnels between two of our switches, and between ours and the packaged one.
 func TestTunnelsBetweenSwitches(t *testing.T) {
-	testkit.Need(t, "iperf3", "ping")
+	testkit.Need(t, "iperf3", "ping", "ethtool")
 	for _, other := range []string{"", stockBin} {
 		for _, tc := range []struct {
 			name, a, b string // the addresses of the underlay
@@ -94,6 +94,13 @@ func TestTunnelsBetweenSwitches(t *testing.T) {
 				underlay(b, tc.b+length)
 				ha := overlay(t, a, "10.7.0.1", append(tc.options, "options:remote_ip="+tc.b)...)
 				hb := overlay(t, b, "10.7.0.2", append(tc.options, "options:remote_ip="+tc.a)...)
+				if other != "" {
+					// The packaged switch cannot finish checksums that its neighbours
+					// on a veth leave to the hardware.
+					hb.Run("ethtool", "-K", "eth0", "tx", "off")
+					a.Run("ethtool", "-K", "ul0", "tx", "off")
+					b.Run("ethtool", "-K", "ul0", "tx", "off")
+				}
 				ha.Ping("10.7.0.2", 10)
 				requireTCP(t, ha, hb, "10.7.0.2")
 				requireTCP(t, hb, ha, "10.7.0.1")
