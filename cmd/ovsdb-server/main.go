@@ -31,6 +31,7 @@ func settle(d *daemon.Daemon, s *server.Server) {
 }
 
 func main() {
+	tuneGC()
 	d := daemon.New(os.Args)
 	o := options{d: d}
 	d.Usage = o.usage

@@ -49,7 +49,8 @@ type Outcome struct {
 type Wait struct {
 	table *Table
 	where []data.Clause
-	cols  ColumnMask
+	list  []*data.Column // that the operation compares
+	cols  ColumnMask     // that matter
 }
 
 // Table is the table whose rows the operation looks at.
@@ -125,6 +126,9 @@ func (d *DB) Execute(req *Request) Outcome {
 		}
 		x.txn.Rollback()
 		if x.pending && !req.NoWait {
+			for i := range x.waits {
+				x.waits[i].prepare()
+			}
 			return Outcome{Waits: x.waits, Timeout: x.timeout}
 		}
 		x.out = err.AppendJSON(x.out[:start])

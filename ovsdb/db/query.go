@@ -21,7 +21,11 @@ func (t *Table) query(where []data.Clause) []*entry {
 			return nil
 		}
 		if c.Function == data.EQ && c.Column.Index == data.ColUUID {
-			add(t.byUUID[c.Arg.Key(0).UUID()])
+			e := t.byUUID[c.Arg.Key(0).UUID()]
+			if e != nil && len(where) == 1 {
+				return []*entry{e}
+			}
+			add(e)
 			return out
 		}
 	}
@@ -66,7 +70,8 @@ func (ix *index) args(where []data.Clause) map[*data.Column]*data.Datum {
 // rowSet is rows that differ in some columns.
 type rowSet struct {
 	cols []*data.Column
-	m    map[uint64][]*Row
+	few  [4]*Row           // the first ones, which are mostly all
+	m    map[uint64][]*Row // the others, by hash
 	n    int
 }
 
@@ -78,25 +83,35 @@ func (s *rowSet) hash(r *Row) uint64 {
 	return h
 }
 
-func (s *rowSet) find(r *Row) (uint64, bool) {
-	h := s.hash(r)
-	for _, o := range s.m[h] {
+func (s *rowSet) has(r *Row) bool {
+	for _, o := range s.few[:min(s.n, len(s.few))] {
 		if compareEqual(r, o, s.cols) {
-			return h, true
+			return true
 		}
 	}
-	return h, false
+	if s.m != nil {
+		for _, o := range s.m[s.hash(r)] {
+			if compareEqual(r, o, s.cols) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *rowSet) add(r *Row) bool {
-	h, found := s.find(r)
-	if found {
+	if s.has(r) {
 		return false
 	}
-	if s.m == nil {
-		s.m = map[uint64][]*Row{}
+	if s.n < len(s.few) {
+		s.few[s.n] = r
+	} else {
+		if s.m == nil {
+			s.m = map[uint64][]*Row{}
+		}
+		h := s.hash(r)
+		s.m[h] = append(s.m[h], r)
 	}
-	s.m[h] = append(s.m[h], r)
 	s.n++
 	return true
 }
@@ -240,7 +255,7 @@ func (x *exec) wait(p *data.Parser) *data.Error {
 		}
 		expected.add(r)
 	}
-	x.waits = append(x.waits, newWait(t, clauses, cols))
+	x.waits = append(x.waits, Wait{table: t, where: clauses, list: cols})
 	if t.equals(clauses, &expected) == (until.Str() == "==") {
 		x.out = append(x.out, "{}"...)
 		return nil
@@ -259,25 +274,25 @@ func (x *exec) unsatisfied(ms int64) *data.Error {
 	return data.Errorf("not supported", "triggers not supported")
 }
 
-func newWait(t *Table, where []data.Clause, cols []*data.Column) Wait {
-	w := Wait{table: t, where: where, cols: NewMask(len(t.Schema.Columns))}
+// prepare makes the wait ready for Concerns, which most never need.
+func (w *Wait) prepare() {
+	w.cols = NewMask(len(w.table.Schema.Columns))
 	w.cols.Set(data.ColUUID) // which only insertions and deletions touch
-	for _, c := range cols {
+	for _, c := range w.list {
 		w.cols.Set(c.Index)
 	}
-	for i := range where {
-		if where[i].Column != nil {
-			w.cols.Set(where[i].Column.Index)
+	for i := range w.where {
+		if w.where[i].Column != nil {
+			w.cols.Set(w.where[i].Column.Index)
 		}
 	}
-	return w
 }
 
 // equals tells whether the matching rows are the expected ones.
 func (t *Table) equals(where []data.Clause, expected *rowSet) bool {
 	actual := rowSet{cols: expected.cols}
 	for _, e := range t.query(where) {
-		if _, ok := expected.find(e.row); !ok {
+		if !expected.has(e.row) {
 			return false
 		}
 		actual.add(e.row)

@@ -9,8 +9,9 @@ import (
 )
 
 // convert serves the "convert" method: the database gets another schema. The
-// work is done on a snapshot in a worker; what is committed meanwhile makes it
-// start again, the last time with commits waiting.
+// work is done on a snapshot in a worker, which also writes the new file; what
+// is committed meanwhile is brought over until little of it is left. Only for
+// that rest do commits wait.
 func (c *session) convert(m *jsonrpc.Msg, params *json.Value) {
 	d := c.lookup(m, params)
 	if d == nil {
@@ -61,58 +62,176 @@ func (c *session) checkConvert(d *database, params *json.Value) (*data.Schema, *
 	return schema, err
 }
 
-// convertDB converts a database and calls done when that is over.
-func (s *Server) convertDB(d *database, schema *data.Schema, done func(*data.Error)) {
-	d.afterPending(func() {
-		snap, seq := d.d.Snapshot(), d.seq
-		work := func() (*db.DB, *data.Error) { return storage.Convert(snap, schema) }
-		finish := func(to *db.DB, err *data.Error) {
-			switch {
-			case err != nil:
-				done(err)
-			case s.dbs[d.name] != d:
-				done(data.Errorf("canceled", "database conversion canceled because %s", "the database was removed"))
-			case d.seq != seq || len(d.pending) > 0:
-				s.convertDB(d, schema, done)
-			default:
-				s.installSchema(d, schema, to, done)
-			}
-		}
-		if d.d.Rows() <= smallDB {
-			finish(work())
-			return
-		}
-		go func() {
-			to, err := work()
-			s.post(func() { finish(to, err) })
-		}()
-	})
+// conversion is a change of a database's schema under way.
+type conversion struct {
+	d      *database
+	schema *data.Schema
+	done   func(*data.Error)
+
+	changes []*db.Change // committed since the tables were last brought up to date
+	undone  bool         // some of them could not be written after all
+	frozen  bool         // commits wait
+	held    []*trigger   // the requests that do
+
+	to  *storage.Conversion
+	id  data.UUID // of the transaction that the conversion is
+	new *storage.Replacement
+	err *data.Error
 }
 
-// installSchema replaces the tables and rewrites the file.
-func (s *Server) installSchema(d *database, schema *data.Schema, to *db.DB, done func(*data.Error)) {
-	old, oldSchema := d.d, d.schema
+// fewChanges is how many changed rows the loop brings over itself, with commits
+// waiting.
+const fewChanges = 200
+
+// convertDB converts a database, after the conversions that are under way, and
+// calls done when that is over.
+func (s *Server) convertDB(d *database, schema *data.Schema, done func(*data.Error)) {
+	d.conversions = append(d.conversions, &conversion{d: d, schema: schema, done: done})
+	if len(d.conversions) == 1 {
+		d.conversions[0].start()
+	}
+}
+
+// converting returns the conversion under way, or nil.
+func (d *database) converting() *conversion {
+	if len(d.conversions) == 0 {
+		return nil
+	}
+	return d.conversions[0]
+}
+
+// start makes the new tables and their file, in a worker unless the database is
+// small.
+func (c *conversion) start() {
+	d, s := c.d, c.d.srv
+	c.changes, c.undone, c.id = nil, false, data.NewUUID()
+	snap, wall, large := d.d.Snapshot(), s.clock.Wall(), d.d.Rows() > smallDB
+	work := func() {
+		if c.to, c.err = storage.Convert(snap, c.schema); c.err == nil {
+			c.new, c.err = d.w.Prepare(c.schema, c.to.To.Snapshot(), "converted by ovsdb-server", wall, c.id, large)
+		}
+	}
+	if !large {
+		work()
+		c.advance()
+		return
+	}
+	go func() {
+		work()
+		s.post(c.advance)
+	}()
+}
+
+// advance goes on when a worker is done or nothing is pending any more.
+func (c *conversion) advance() {
+	d, s := c.d, c.d.srv
+	switch {
+	case s.dbs[d.name] != d:
+		c.end(data.Errorf("canceled", "database conversion canceled because %s", "the database was removed"))
+	case c.undone:
+		c.discard()
+		c.thaw()
+		c.start()
+	case c.err != nil:
+		c.end(c.err)
+	case len(c.changes) > fewChanges && !c.frozen:
+		changes, wall := c.changes, s.clock.Wall()
+		opts := s.storageOptions()
+		c.changes = nil
+		go func() {
+			c.follow(changes, wall, opts)
+			s.post(c.advance)
+		}()
+	case len(d.pending) > 0:
+		c.frozen = true
+		d.afterPending(c.advance)
+	default:
+		c.follow(c.changes, s.clock.Wall(), s.storageOptions())
+		if c.err != nil {
+			c.end(c.err)
+			return
+		}
+		c.install()
+	}
+}
+
+func (c *conversion) follow(changes []*db.Change, wall int64, opts storage.Options) {
+	var body []byte
+	if body, c.err = c.to.Follow(changes, wall, opts); c.err == nil {
+		c.new.Append(body)
+	}
+}
+
+// install replaces the tables and the file.
+func (c *conversion) install() {
+	d, s := c.d, c.d.srv
+	old, oldSchema, oldAtoms := d.d, d.schema, d.atoms
 	s.detachForSchema(d)
-	d.setSchema(schema)
-	d.setTables(to)
-	_, d.atoms = to.Counts()
-	d.lastID = data.NewUUID()
+	d.setSchema(c.schema)
+	d.setTables(c.to.To)
+	d.atoms = c.to.Atoms
+	d.lastID = c.id
 	d.hist.Reset(d.lastID)
-	d.w.Replace(schema, to.Snapshot(), "converted by ovsdb-server", s.clock.Wall(), d.lastID, func(err *data.Error) {
+	d.w.Replace(c.new, c.to.To.Snapshot(), func(err *data.Error) {
 		if err != nil {
 			d.failAll(err) // what was committed by the new schema
 			s.detachForSchema(d)
 			d.setSchema(oldSchema)
 			d.setTables(old)
-			_, d.atoms = old.Counts()
+			d.atoms = oldAtoms
 		}
 		s.describe(d)
 		s.dirty = true
-		done(err)
+		c.done(err)
 		if err == nil {
 			s.reconnectUnaware("committed " + d.name + " database schema conversion")
 		}
+		c.next()
 	})
+	c.new = nil
+	c.thaw()
+}
+
+// end gives the conversion up.
+func (c *conversion) end(err *data.Error) {
+	c.discard()
+	c.done(err)
+	c.thaw()
+	c.next()
+}
+
+func (c *conversion) discard() {
+	if c.new != nil {
+		c.new.Discard()
+	}
+	c.new, c.to, c.err = nil, nil, nil
+}
+
+// next lets the next conversion begin.
+func (c *conversion) next() {
+	d := c.d
+	d.conversions = d.conversions[1:]
+	if len(d.conversions) > 0 {
+		d.conversions[0].start()
+	}
+}
+
+// thaw lets the requests run that waited.
+func (c *conversion) thaw() {
+	c.frozen = false
+	for _, t := range c.held {
+		c.d.srv.retry(t)
+	}
+	c.held = nil
+}
+
+// hold makes a request wait while commits do.
+func (c *conversion) hold(t *trigger) {
+	if t.order == 0 {
+		c.d.srv.nextTrigger++
+		t.order = c.d.srv.nextTrigger
+	}
+	c.held = append(c.held, t)
 }
 
 func (s *Server) detachForSchema(d *database) {

@@ -39,14 +39,16 @@ type database struct {
 	triggers map[*trigger]bool
 	byTable  map[*db.Table]map[*trigger]bool // waiting triggers by what they look at
 
-	compactor  compactor
-	relay      *relayClient
-	stats      dbStats
-	opened     int64
-	shownIndex int64
-	problem    string          // why the latest write failed
-	tlog       map[string]bool // tables whose changes are logged
-	idle       []func()        // to be called when nothing is pending
+	compactor compactor
+	// conversions under way: the first one is being worked on.
+	conversions []*conversion
+	relay       *relayClient
+	stats       dbStats
+	opened      int64
+	shownIndex  int64
+	problem     string          // why the latest write failed
+	tlog        map[string]bool // tables whose changes are logged
+	idle        []func()        // to be called when nothing is pending
 }
 
 type dbStats struct {
@@ -146,6 +148,9 @@ func (d *database) commit(t *db.Txn, durable bool, done func(*data.Error)) {
 		return
 	}
 	t.Seal()
+	if c := d.converting(); c != nil {
+		c.changes = append(c.changes, t.Changes...)
+	}
 	s := d.srv
 	d.seq++
 	c := &commit{Commit: monitor.Commit{Seq: d.seq, Changes: t.Changes}, txn: t, start: s.now, done: done, prev: d.lastID, delta: t.AtomsDelta()}
@@ -178,6 +183,9 @@ func (d *database) commit(t *db.Txn, durable bool, done func(*data.Error)) {
 }
 
 func (d *database) undo(c *commit) {
+	if conv := d.converting(); conv != nil {
+		conv.undone = true
+	}
 	c.txn.Rollback()
 	d.lastID = c.prev
 	d.atoms -= c.delta

@@ -127,6 +127,9 @@ func (s *Server) removeDB(d *database, reason string) {
 	s.undescribe(d)
 	s.dirty = true
 	d.close()
+	d.collect() // the last results, for who waits for them
+	d.pending = nil
+	d.runIdle()
 }
 
 // detach ends what clients have going on a database that goes or changes.

@@ -52,6 +52,10 @@ func (c *session) triggerID(raw []byte) string {
 // relay's source.
 func (s *Server) try(t *trigger) {
 	c, d := t.c, t.db
+	if conv := d.converting(); conv != nil && conv.frozen {
+		conv.hold(t)
+		return
+	}
 	out := d.d.Execute(&db.Request{
 		Params: t.params, ReadOnly: c.readOnly(), Role: c.remote.opts.Role, ID: c.js.PeerID(), HasID: c.js.PeerID() != "",
 		Elapsed: s.now - t.created, HasLock: c.ownsLock,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"sluice/ovsdb/data"
 	"sluice/ovsdb/db"
@@ -42,17 +43,20 @@ type Writer struct {
 
 	mu      sync.Mutex
 	wake    sync.Cond
-	log     *Log     // +checklocks:mu, but the goroutine uses it while busy
-	queue   []job    // +checklocks:mu
-	results []Result // +checklocks:mu
-	busy    bool     // +checklocks:mu the goroutine is writing or flushing
-	failed  bool     // +checklocks:mu
-	closed  bool     // +checklocks:mu
-	end     int64    // +checklocks:mu the end of the last record known to be good
-	records int      // +checklocks:mu since the last compaction
-	based   int64    // +checklocks:mu size after it
-	gen     int      // +checklocks:mu counts replacements, which make compactions obsolete
-	shown   *Cluster // +checklocks:mu the state of the log while it was not busy
+	log     *Log          // +checklocks:mu, but the goroutine uses it while busy
+	queue   []job         // +checklocks:mu
+	results []Result      // +checklocks:mu
+	busy    bool          // +checklocks:mu the goroutine is writing or flushing
+	failed  bool          // +checklocks:mu
+	closed  bool          // +checklocks:mu
+	end     int64         // +checklocks:mu the end of the last record known to be good
+	records int           // +checklocks:mu since the last compaction
+	based   int64         // +checklocks:mu size after it
+	gen     int           // +checklocks:mu counts replacements, which make compactions obsolete
+	shown   *Cluster      // +checklocks:mu the state of the log while it was not busy
+	expect  int           // +checklocks:mu commits that the next flush may get if it waits a moment
+	flush   time.Duration // +checklocks:mu how long the last flush took
+	late    bool          // +checklocks:mu the moment is over
 	workers sync.WaitGroup
 }
 
@@ -83,12 +87,15 @@ type compaction struct {
 	id      data.UUID // of contents that are not those of the log
 	// exclusive makes commits wait for the new file.
 	exclusive bool
-	gen       int   // of the Writer when it began
-	base      base  // what the format says of the snapshot
-	tail      int64 // where in the old file the records after the snapshot begin
-	copied    int64 // how far they have been copied
-	out       *Log
-	err       *data.Error
+	// ready tells that the new file has been written, but for tail.
+	ready   bool
+	records [][]byte // contents of transactions after the snapshot
+	gen     int      // of the Writer when it began
+	base    base     // what the format says of the snapshot
+	tail    int64    // where in the old file the records after the snapshot begin
+	copied  int64    // how far they have been copied
+	out     *Log
+	err     *data.Error
 }
 
 // NewWriter takes over a log that Load has read, with what it found. notify may
@@ -153,11 +160,48 @@ func (w *Writer) Compact(schema *data.Schema, snap *db.Snapshot, comment string,
 	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall})
 }
 
-// Replace is Compact for contents that no committed record leads to, such as
-// those of a converted database; id is their transaction id. Later commits wait
-// for it, and after a failure stand still until Reset.
-func (w *Writer) Replace(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, id data.UUID, token any) {
-	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall, id: id, exclusive: true})
+// Replacement is a new file for contents that no committed record leads to,
+// such as those of a converted database.
+type Replacement struct{ c compaction }
+
+// Prepare begins a replacement; id is the transaction id of its contents. Most
+// of the work is done here, by any goroutine, if write is set and the format
+// lets it: what Replace does then takes no longer than a flush. Only one
+// replacement may be under way.
+func (w *Writer) Prepare(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, id data.UUID, write bool) (*Replacement, *data.Error) {
+	r := &Replacement{compaction{schema: schema, snap: snap, comment: comment, wall: wall, id: id, exclusive: true}}
+	if _, ok := w.format.(standalone); !ok || !write {
+		return r, nil
+	}
+	r.c.base = standaloneBase{}
+	err := w.writeSnapshot(&r.c)
+	if err == nil {
+		err = r.c.out.Sync()
+	}
+	if err != nil {
+		r.Discard()
+		return nil, err
+	}
+	r.c.ready = true
+	return r, nil
+}
+
+// Append adds a transaction to the prepared contents.
+func (r *Replacement) Append(body []byte) {
+	if len(body) > 0 {
+		r.c.records = append(r.c.records, body)
+	}
+}
+
+// Discard ends a replacement that is not wanted any more.
+func (r *Replacement) Discard() { r.c.discard() }
+
+// Replace puts a replacement in the place of the file; snap is its contents
+// with all that was appended. A Result with the token follows. Later commits
+// wait for it, and after a failure stand still until Reset.
+func (w *Writer) Replace(r *Replacement, snap *db.Snapshot, token any) {
+	r.c.token, r.c.snap = token, snap
+	w.rebase(&r.c)
 }
 
 func (w *Writer) rebase(c *compaction) {
@@ -233,6 +277,7 @@ func (w *Writer) run() {
 		if len(w.queue) == 0 || w.failed {
 			return
 		}
+		w.gather()
 		n := 0
 		for n < len(w.queue) && w.queue[n].kind == jobCommit {
 			n++
@@ -249,6 +294,40 @@ func (w *Writer) run() {
 			w.swap(j.compact)
 		}
 	}
+}
+
+// When a flush waits for more commits.
+const (
+	slowFlush  = time.Millisecond // if it takes at least so long,
+	gatherPart = 8                // at most for that part of its time
+)
+
+// gather waits for the commits that are likely to come in a moment.
+func (w *Writer) gather() {
+	if w.flush < slowFlush || len(w.queue) >= w.expect || !w.durableNext() {
+		return
+	}
+	w.late = false
+	timer := time.AfterFunc(w.flush/gatherPart, func() {
+		w.mu.Lock()
+		w.late = true
+		w.wake.Signal()
+		w.mu.Unlock()
+	})
+	for len(w.queue) < w.expect && !w.late && !w.closed {
+		w.wake.Wait()
+	}
+	timer.Stop()
+}
+
+// durableNext tells whether the next batch will be flushed.
+func (w *Writer) durableNext() bool {
+	for i := range w.queue {
+		if w.queue[i].kind != jobCommit || w.queue[i].durable {
+			return w.queue[i].kind == jobCommit
+		}
+	}
+	return false
 }
 
 // commit writes and flushes a batch. It runs with mu held but for the I/O.
@@ -268,14 +347,20 @@ func (w *Writer) commit(batch []job) {
 	}
 	start := w.log.off
 	err := w.log.append(recs)
+	var took time.Duration
 	if err == nil && durable {
+		begin := time.Now()
 		if err = w.log.Sync(); err != nil {
 			w.log.cut(start)
 		}
+		took = time.Since(begin)
 	}
 
 	w.mu.Lock()
 	w.busy = false
+	if durable {
+		w.flush, w.expect = took, len(batch)+len(w.queue)
+	}
 	if err != nil {
 		w.failed = true
 		w.format.restore(state)
@@ -306,12 +391,20 @@ func (w *Writer) mark(c *compaction) {
 	go w.compact(c, from)
 }
 
-// replace makes the new file while commits wait: they are meant for the new
+// replace finishes the new file while commits wait: they are meant for the new
 // contents and make no sense in the old file. If it fails they fail as well.
 func (w *Writer) replace(c *compaction) {
 	w.busy = true
 	w.mu.Unlock()
-	c.err = w.writeSnapshot(c)
+	if !c.ready {
+		c.err = w.writeSnapshot(c)
+	} else if len(c.records) > 0 {
+		var recs []byte
+		for _, body := range c.records {
+			recs = w.format.frame(recs, body, c.id)
+		}
+		c.err = c.out.append(recs)
+	}
 	if c.err == nil {
 		c.err = c.out.Sync()
 	}
