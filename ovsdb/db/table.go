@@ -49,6 +49,9 @@ func NewRow(ts *data.TableSchema) *Row {
 	return r
 }
 
+// Clone copies the row, for a table with the same columns.
+func (r *Row) Clone() *Row { return r.clone() }
+
 func (r *Row) clone() *Row {
 	n := *r
 	n.cols = append([]*data.Datum(nil), r.cols...)
@@ -104,6 +107,14 @@ func (rc *refColumn) weak() bool {
 
 // Len is the number of rows.
 func (t *Table) Len() int { return t.n }
+
+// Expect makes room for n rows in an empty table.
+func (t *Table) Expect(n int) {
+	t.byUUID = make(map[data.UUID]*entry, n)
+	for _, ix := range t.indexes {
+		ix.m = make(map[uint64]*indexNode, n)
+	}
+}
 
 // Row returns the row with the given UUID, or nil.
 func (t *Table) Row(u data.UUID) *Row {

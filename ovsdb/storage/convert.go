@@ -22,6 +22,7 @@ type Conversion struct {
 type convertedTable struct {
 	to   *db.Table
 	cols []columnPair
+	same bool // has the same columns as before
 }
 
 type columnPair struct {
@@ -36,7 +37,7 @@ func Convert(s *db.Snapshot, schema *data.Schema) (*Conversion, *data.Error) {
 	for _, from := range s.Schema.Tables {
 		var ct *convertedTable
 		if to := c.To.Table(from.Name); to != nil {
-			ct = &convertedTable{to, newColumns(from, to.Schema)}
+			ct = newConvertedTable(from, to)
 		}
 		c.tables = append(c.tables, ct)
 	}
@@ -45,6 +46,7 @@ func Convert(s *db.Snapshot, schema *data.Schema) (*Conversion, *data.Error) {
 		if ct == nil {
 			continue
 		}
+		ct.to.Expect(s.Tables[i].Len())
 		for r := range s.Tables[i].All {
 			n, err := ct.row(r)
 			if err != nil {
@@ -129,6 +131,9 @@ func (ct *convertedTable) follow(t *db.Txn, ch *db.Change) *data.Error {
 }
 
 func (ct *convertedTable) row(r *db.Row) (*db.Row, *data.Error) {
+	if ct.same {
+		return r.Clone(), nil
+	}
 	n := db.NewRow(ct.to.Schema)
 	n.UUID = r.UUID
 	for _, c := range ct.cols {
@@ -149,12 +154,18 @@ func (c *columnPair) value(r *db.Row) (*data.Datum, *data.Error) {
 	return data.Convert(&c.to.Type, d, &c.from.Type)
 }
 
-func newColumns(from, to *data.TableSchema) (out []columnPair) {
+func newConvertedTable(from *data.TableSchema, to *db.Table) *convertedTable {
+	ct := &convertedTable{to: to, same: len(from.Columns) == len(to.Schema.Columns)}
 	for _, c := range from.Columns[data.NumStd:] {
-		if n := to.Column(c.Name); n != nil {
-			a, b := c.Type.JSON(), n.Type.JSON()
-			out = append(out, columnPair{c, n, json.Equal(&a, &b)})
+		n := to.Schema.Column(c.Name)
+		if n == nil {
+			ct.same = false
+			continue
 		}
+		a, b := c.Type.JSON(), n.Type.JSON()
+		p := columnPair{c, n, json.Equal(&a, &b)}
+		ct.same = ct.same && p.same && c.Index == n.Index
+		ct.cols = append(ct.cols, p)
 	}
-	return out
+	return ct
 }

@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
 	"sluice/ovsdb/data"
 	"sluice/ovsdb/db"
@@ -68,4 +70,42 @@ func TestGroupCommit(t *testing.T) {
 		t.Errorf("a transaction on an idle disk was handed over (%v)", err)
 	}
 	w.Close()
+}
+
+// TestGather lets a slow disk wait for a commit that is expected, and go on
+// without it when it does not come.
+func TestGather(t *testing.T) {
+	s := schema(t)
+	g := &gatedDisk{begun: make(chan struct{}, 100), end: make(chan struct{}, 100)}
+	w := NewWriter(&Log{name: "db", f: g, magic: MagicStandalone}, Content{}, Options{}, func() {})
+	d := db.New(s)
+	expect := func(flush time.Duration, n int) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.flush, w.expect = flush, n
+	}
+	submit := func(n int) {
+		w.Commit(Encode(nil, insert(t, d, n), 1, Options{}), data.UUID{}, true, n)
+	}
+	for range 100 {
+		g.end <- struct{}{}
+	}
+	expect(time.Hour, 3)
+	for n := range 3 {
+		submit(n)
+	}
+	<-g.begun
+	for w.Busy() && len(w.Take()) == 0 {
+		runtime.Gosched()
+	}
+	if g.flushes != 1 {
+		t.Errorf("%d flushes for three expected commits, want 1", g.flushes)
+	}
+	expect(8*time.Millisecond, 2)
+	submit(4)
+	<-g.begun
+	w.Close()
+	if g.flushes != 2 {
+		t.Errorf("%d flushes, want 2: the expected commit did not come", g.flushes)
+	}
 }
