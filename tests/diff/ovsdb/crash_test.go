@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var rounds = flag.Int("rounds", 12, "how often TestKill kills the server")
+var rounds = flag.Int("rounds", 200, "how often TestKill kills a server")
 
 // writer commits durably until the server dies, and returns the last number
 // that was acknowledged.
@@ -42,9 +42,10 @@ func writer(sock string, id, from int, acked func(n int)) {
 	}
 }
 
-// TestKill kills the server at random moments under durable load, also during
+// TestKill kills servers at random moments under durable load, also during
 // compactions: nothing that was acknowledged may be missing, and nothing may
-// be there in part.
+// be there in part. Several servers, each with a database of its own, take
+// turns on the disk and the processors, which also varies the moments.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "ovsdb-server")
@@ -57,32 +58,31 @@ func TestKill(t *testing.T) {
 	if err := os.WriteFile(dir+"/schema", []byte(plain), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("ovsdb-tool", "create", dir+"/db", dir+"/schema").CombinedOutput(); err != nil {
+	const servers = 4
+	for i := range servers {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			killRounds(t, program, dir+"/schema", int64(i), (*rounds+servers-1-i)/servers)
+		})
+	}
+}
+
+// killRounds starts, loads and kills one server again and again.
+func killRounds(t *testing.T, program, schema string, seed int64, n int) {
+	dir := t.TempDir()
+	if out, err := exec.Command("ovsdb-tool", "create", dir+"/db", schema).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
 	const writers = 4
 	last := [writers]int{}
-	rnd := rand.New(rand.NewSource(1))
-	for round := 0; round < *rounds; round++ {
+	rnd := rand.New(rand.NewSource(seed))
+	for round := range n {
 		sock := fmt.Sprintf("%s/sock%d", dir, round)
 		ctl := fmt.Sprintf("%s/ctl%d", dir, round)
-		pidfile := fmt.Sprintf("%s/pid%d", dir, round)
-		out, err := exec.Command(program, "--detach", "--no-chdir", "--pidfile="+pidfile, "--remote=punix:"+sock,
-			"--unixctl="+ctl, "-vconsole:off", dir+"/db").CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s", out)
-		}
-		text, err := os.ReadFile(pidfile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		pid := launch(t, program, dir, sock, ctl)
 		check(t, sock, last[:])
 		var wg sync.WaitGroup
-		kill := 40 + rnd.Intn(200)
+		kill := 20 + rnd.Intn(100)
 		count := make(chan struct{}, 1000)
 		for i := range writers {
 			wg.Add(1)
@@ -106,6 +106,33 @@ func TestKill(t *testing.T) {
 		killAndWait(t, pid)
 		wg.Wait()
 	}
+	check(t, sockOf(t, program, dir), last[:])
+}
+
+// sockOf starts the server for a last look, and kills it at the end of the test.
+func sockOf(t *testing.T, program, dir string) string {
+	pid := launch(t, program, dir, dir+"/sock", dir+"/ctl")
+	t.Cleanup(func() { killAndWait(t, pid) })
+	return dir + "/sock"
+}
+
+// launch starts the server in the background and returns its process.
+func launch(t *testing.T, program, dir, sock, ctl string) int {
+	t.Helper()
+	out, err := exec.Command(program, "--detach", "--no-chdir", "--pidfile="+dir+"/pid", "--remote=punix:"+sock,
+		"--unixctl="+ctl, "-vconsole:off", dir+"/db").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s", out)
+	}
+	text, err := os.ReadFile(dir + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // killAndWait kills a process that is not our child and waits for its end.
