@@ -160,50 +160,6 @@ func (w *Writer) Compact(schema *data.Schema, snap *db.Snapshot, comment string,
 	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall})
 }
 
-// Replacement is a new file for contents that no committed record leads to,
-// such as those of a converted database.
-type Replacement struct{ c compaction }
-
-// Prepare begins a replacement; id is the transaction id of its contents. Most
-// of the work is done here, by any goroutine, if write is set and the format
-// lets it: what Replace does then takes no longer than a flush. Only one
-// replacement may be under way.
-func (w *Writer) Prepare(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, id data.UUID, write bool) (*Replacement, *data.Error) {
-	r := &Replacement{compaction{schema: schema, snap: snap, comment: comment, wall: wall, id: id, exclusive: true}}
-	if _, ok := w.format.(standalone); !ok || !write {
-		return r, nil
-	}
-	r.c.base = standaloneBase{}
-	err := w.writeSnapshot(&r.c)
-	if err == nil {
-		err = r.c.out.Sync()
-	}
-	if err != nil {
-		r.Discard()
-		return nil, err
-	}
-	r.c.ready = true
-	return r, nil
-}
-
-// Append adds a transaction to the prepared contents.
-func (r *Replacement) Append(body []byte) {
-	if len(body) > 0 {
-		r.c.records = append(r.c.records, body)
-	}
-}
-
-// Discard ends a replacement that is not wanted any more.
-func (r *Replacement) Discard() { r.c.discard() }
-
-// Replace puts a replacement in the place of the file; snap is its contents
-// with all that was appended. A Result with the token follows. Later commits
-// wait for it, and after a failure stand still until Reset.
-func (w *Writer) Replace(r *Replacement, snap *db.Snapshot, token any) {
-	r.c.token, r.c.snap = token, snap
-	w.rebase(&r.c)
-}
-
 func (w *Writer) rebase(c *compaction) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -296,40 +252,6 @@ func (w *Writer) run() {
 	}
 }
 
-// When a flush waits for more commits.
-const (
-	slowFlush  = time.Millisecond // if it takes at least so long,
-	gatherPart = 8                // at most for that part of its time
-)
-
-// gather waits for the commits that are likely to come in a moment.
-func (w *Writer) gather() {
-	if w.flush < slowFlush || len(w.queue) >= w.expect || !w.durableNext() {
-		return
-	}
-	w.late = false
-	timer := time.AfterFunc(w.flush/gatherPart, func() {
-		w.mu.Lock()
-		w.late = true
-		w.wake.Signal()
-		w.mu.Unlock()
-	})
-	for len(w.queue) < w.expect && !w.late && !w.closed {
-		w.wake.Wait()
-	}
-	timer.Stop()
-}
-
-// durableNext tells whether the next batch will be flushed.
-func (w *Writer) durableNext() bool {
-	for i := range w.queue {
-		if w.queue[i].kind != jobCommit || w.queue[i].durable {
-			return w.queue[i].kind == jobCommit
-		}
-	}
-	return false
-}
-
 // commit writes and flushes a batch. It runs with mu held but for the I/O.
 func (w *Writer) commit(batch []job) {
 	w.queue = w.queue[len(batch):]
@@ -389,28 +311,6 @@ func (w *Writer) mark(c *compaction) {
 	from := w.log.f
 	w.workers.Add(1)
 	go w.compact(c, from)
-}
-
-// replace finishes the new file while commits wait: they are meant for the new
-// contents and make no sense in the old file. If it fails they fail as well.
-func (w *Writer) replace(c *compaction) {
-	w.busy = true
-	w.mu.Unlock()
-	if !c.ready {
-		c.err = w.writeSnapshot(c)
-	} else if len(c.records) > 0 {
-		var recs []byte
-		for _, body := range c.records {
-			recs = w.format.frame(recs, body, c.id)
-		}
-		c.err = c.out.append(recs)
-	}
-	if c.err == nil {
-		c.err = c.out.Sync()
-	}
-	w.mu.Lock()
-	w.swap(c)
-	w.failed = c.err != nil
 }
 
 // compact makes the new file beside the running commits.
