@@ -78,6 +78,7 @@ type Table struct {
 	n       int
 	indexes []*index
 	refs    []refColumn
+	all     ColumnMask // every column; shared, never written
 }
 
 const rowsPerChunk = 256
@@ -261,7 +262,10 @@ type DB struct {
 func New(s *data.Schema) *DB {
 	d := &DB{Schema: s, epoch: 1}
 	for _, ts := range s.Tables {
-		t := &Table{Schema: ts, db: d, byUUID: map[data.UUID]*entry{}}
+		t := &Table{Schema: ts, db: d, byUUID: map[data.UUID]*entry{}, all: NewMask(len(ts.Columns))}
+		for i := range ts.Columns {
+			t.all.Set(i)
+		}
 		for _, cols := range ts.Indexes {
 			t.indexes = append(t.indexes, &index{cols, map[uint64]*indexNode{}})
 		}

@@ -215,14 +215,16 @@ func (t *Txn) dropUnchanged() {
 // compare sets c.Cols and tells whether anything differs.
 func (c *Change) compare() bool {
 	cols := c.Table.Schema.Columns
+	if c.Old == nil {
+		c.Cols = c.Table.all
+		return true
+	}
 	if c.Cols == nil {
 		c.Cols = NewMask(len(cols))
 	}
 	clear(c.Cols)
-	if c.Old == nil || c.New == nil {
-		for i := range cols {
-			c.Cols.Set(i)
-		}
+	if c.New == nil {
+		copy(c.Cols, c.Table.all)
 		return true
 	}
 	changed := false

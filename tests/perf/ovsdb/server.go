@@ -175,3 +175,15 @@ func dialN(s *server, n int) (out []*client) {
 	}
 	return out
 }
+
+// leave ends connections and lets the server see that.
+func (s *server) leave(clients []*client) {
+	for _, c := range clients {
+		c.c.Close()
+	}
+	c := dial(s.sock)
+	for range 100 {
+		c.call("echo", "[]")
+	}
+	c.c.Close()
+}
