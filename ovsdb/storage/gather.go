@@ -14,7 +14,7 @@ func (w *Writer) gather() {
 		return
 	}
 	w.late = false
-	timer := time.AfterFunc(w.flush/gatherPart, func() {
+	timer := time.AfterFunc(w.flush/gatherPart, func() { // clock: how long the disk takes, not when
 		w.mu.Lock()
 		w.late = true
 		w.wake.Signal()

@@ -271,7 +271,7 @@ func (w *Writer) commit(batch []job) {
 	err := w.log.append(recs)
 	var took time.Duration
 	if err == nil && durable {
-		begin := time.Now()
+		begin := time.Now() // clock: how long the disk takes, not when
 		if err = w.log.Sync(); err != nil {
 			w.log.cut(start)
 		}
