@@ -150,10 +150,14 @@ func (ctx *context) toPort(ofport uint32, checkSTP, last, trunc bool) {
 	}
 	switch {
 	case p.Tunnel != nil && via == nil:
+		outputs := ctx.sampling.outputs
 		if !ctx.tunnelOutput(p, last, trunc) {
 			f.VLANs, f.NwTOS, f.DLDst, f.DLSrc, f.PacketType, f.DLType = vlans, tos, dst, src, pt, dlType
 			return
 		}
+		// Wherever the outer packet went, this one left once.
+		ctx.sampling.outputs = outputs
+		ctx.left(p)
 	case p.ODP != dpif.PortNone:
 		ctx.commit()
 		if via != nil {

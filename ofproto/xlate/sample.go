@@ -6,6 +6,7 @@ import (
 	"sluice/dpif/odp"
 	"sluice/ofproto/export/netflow"
 	"sluice/ofproto/ofp/action"
+	"sluice/ofproto/tunnel"
 )
 
 // This file composes the actions that send samples of packets up, for sFlow and
@@ -115,6 +116,7 @@ func (ctx *context) sampleAction(a *action.Sample) {
 		Kind: odp.UserFlowSample, OutputPort: dpif.PortNone, Probability: a.Probability, CollectorSetID: a.CollectorSet,
 		ObsDomainID: a.ObsDomain, ObsPointID: a.ObsPoint, Direction: a.Direction,
 	}
+	var egress *Port // the tunnel that the packet is about to leave by
 	if a.Port != flow.OFPNone && a.Port != ctx.flow.InPort {
 		p := ctx.bridge.Port(a.Port)
 		if p == nil || p.ODP == dpif.PortNone {
@@ -124,10 +126,29 @@ func (ctx *context) sampleAction(a *action.Sample) {
 		arg.OutputPort = p.ODP
 		if x.FlowTunnel[a.CollectorSet] && x.Tunnels[p.ODP] {
 			arg.HasTunnelOut, arg.TunnelOutPort = true, p.ODP
+			egress = p
 		}
 	}
 	ctx.commit()
+	if egress != nil {
+		ctx.sampledTunnel(egress)
+	}
 	ctx.sample(uint32(a.Probability)<<16|uint32(a.Probability), arg)
+}
+
+// sampledTunnel has the datapath know the tunnel that a sample tells of, if it is not
+// told anyway with the packet's headers.
+func (ctx *context) sampledTunnel(p *Port) {
+	if p.Tunnel == nil {
+		ctx.errorf("sampling_port:%d should be a tunnel port.", p.OFPort)
+		return
+	}
+	own := ctx.flow.Tunnel
+	tunnel.Encapsulate(p.Tunnel, &ctx.flow, ctx.wc)
+	if !ctx.bridge.Support.TunnelPushPop {
+		ctx.commitTunnel(p.Tunnel.Type)
+	}
+	ctx.flow.Tunnel = own
 }
 
 // left notes that the packet left by p.
