@@ -140,6 +140,7 @@ func (b *Backer) SetConfig(oc map[string]string) {
 // addresses, revalidation.  more reports that there is more to do at once.
 func (b *Backer) Run(now int64) (more bool) {
 	b.now = now
+	b.runNative()
 	if b.reconfigured {
 		// However many calls it took, it is one reconfiguration.
 		b.reconfigured = false
@@ -148,7 +149,6 @@ func (b *Backer) Run(now int64) (more bool) {
 	b.collectTunnelPorts()
 	b.followControllers()
 	more = b.dp.Run(now)
-	b.runNative()
 	for _, r := range b.switches {
 		if r.ml.Run(now) {
 			cRevMACLearning.Inc()

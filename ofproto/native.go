@@ -48,7 +48,7 @@ func (b *Backer) runNative() {
 	}
 	if seq := n.host.Seq(); seq != n.seq {
 		n.seq = seq
-		cRevReconfigure.Inc()
+		b.reconfigured = true
 		b.publish()
 	}
 }
