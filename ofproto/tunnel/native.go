@@ -73,7 +73,9 @@ func (n *Native) follow(name string, d *hostDevice) {
 	was := *d
 	*d = hostDevice{seq: seq}
 	if seq != 0 {
-		d.mac, d.addrs, d.exists = n.host.Device(name)
+		if mac, addrs, ok := n.host.Device(name); ok {
+			d.mac, d.addrs, d.exists = mac, addrs, true
+		}
 	}
 	if was.mac != d.mac || was.exists != d.exists || !slices.Equal(was.addrs, d.addrs) {
 		n.seq++

@@ -230,3 +230,22 @@ func TestSystemRoutes(t *testing.T) {
 		t.Error("a user's route went with the host's")
 	}
 }
+
+// TestNativeSettles has a port whose device has an address but no place in the kernel, as
+// tunnels have none: asking for it again and again is no change.
+func TestNativeSettles(t *testing.T) {
+	n := NewNative(Host{
+		Device:    func(string) (flow.MAC, []netip.Prefix, bool) { return macA, nil, false },
+		DeviceSeq: func(string) uint64 { return 1 },
+	})
+	n.Addrs("vxlan0")
+	n.Run(1000)
+	seq := n.Seq()
+	for now := int64(1000); now < 1010; now++ {
+		n.Run(now)
+		n.Addrs("vxlan0")
+	}
+	if n.Seq() != seq {
+		t.Errorf("%d changes", n.Seq()-seq)
+	}
+}
