@@ -15,6 +15,8 @@ const stockBin = "/usr/sbin"
 // underlay gives a switch a bridge br0 with an address and the link up as its port.
 func underlay(s *testkit.Switch, cidr string) {
 	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--", "add-port", "br0", "ul0")
+	// The host hears what comes in by ul0 too, and must not answer there for br0.
+	s.Run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
 	s.Run("ip", "addr", "add", cidr, "dev", "br0")
 	s.Run("ip", "link", "set", "br0", "up")
 }
