@@ -128,8 +128,8 @@ func (d *Device) session(fd int) {
 	s.end()
 	if errors.Is(err, errProtocol) {
 		cViolation.Inc()
+		d.note(err.Error()) // before the counter, which says that there is something to read
 		d.violations.Add(1)
-		d.note(err.Error())
 		d.notify()
 		log.WarnRL(rl, "%s: connection to the front end is cut: %v", d.Name(), err)
 		return
