@@ -60,11 +60,17 @@ func contenders(t *testing.T) (ours, stock contender) {
 	return ours, contender{"stock", dir}
 }
 
-func TestCompare(t *testing.T) {
+// needBench skips a benchmark unless `make bench` runs it: it takes minutes, and
+// figures mean nothing beside other tests.
+func needBench(t *testing.T) {
 	if os.Getenv("SLUICE_BENCH") == "" {
-		t.Skip("SLUICE_BENCH is not set")
+		t.Skip("SLUICE_BENCH is not set") // not asked for: see above
 	}
 	os.Setenv("SLUICE_E2E", "1")
+}
+
+func TestCompare(t *testing.T) {
+	needBench(t)
 	testkit.Need(t, "iperf3")
 	ours, stock := contenders(t)
 	perf := buildPerf(t)

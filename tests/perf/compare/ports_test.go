@@ -23,10 +23,7 @@ type bulk struct {
 // to the end of the next one that waits for the switch: ovs-vsctl, which takes longer
 // to make the transaction than either switch to follow it, is not in it.
 func TestBulkPorts(t *testing.T) {
-	if os.Getenv("SLUICE_BENCH") == "" {
-		t.Skip("SLUICE_BENCH is not set")
-	}
-	os.Setenv("SLUICE_E2E", "1")
+	needBench(t)
 	testkit.Need(t)
 	ours, stock := contenders(t)
 	rounds, n := setting("SLUICE_BENCH_ROUNDS", 5), setting("SLUICE_BENCH_PORTS", 2000)

@@ -37,10 +37,7 @@ type way struct {
 // taps.  testpmd makes and takes all packets on core 0 (two of them would take turns
 // there, and each turn empty or fill a ring), the switch has core 1.
 func TestVhostUser(t *testing.T) {
-	if os.Getenv("SLUICE_BENCH") == "" {
-		t.Skip("SLUICE_BENCH is not set")
-	}
-	os.Setenv("SLUICE_E2E", "1")
+	needBench(t)
 	testkit.Need(t, "dpdk-testpmd", "stdbuf")
 	ways := []way{
 		{"sluice, vhost-user", startSluice, vhostDevice, func(s *testkit.Switch, port string) {}},
