@@ -50,9 +50,7 @@ func NewRow(ts *data.TableSchema) *Row {
 }
 
 // Clone copies the row, for a table with the same columns.
-func (r *Row) Clone() *Row { return r.clone() }
-
-func (r *Row) clone() *Row {
+func (r *Row) Clone() *Row {
 	n := *r
 	n.cols = append([]*data.Datum(nil), r.cols...)
 	return &n

@@ -117,7 +117,7 @@ func (t *Txn) Insert(table *Table, r *Row) {
 // touch makes e's row one that the transaction may write.
 func (t *Txn) touch(e *entry) *Row {
 	if e.change == nil {
-		r := e.row.clone()
+		r := e.row.Clone()
 		r.Version = data.NewUUID()
 		e.change = &Change{Table: e.table, Old: e.row, New: r, e: e}
 		t.Changes = append(t.Changes, e.change)
