@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"sluice/ovsdb/data"
@@ -97,19 +98,14 @@ func TestConversionFollows(t *testing.T) {
 	}
 }
 
-// tables shows column n of all rows, in the order of insertion.
+// tables shows column n of all rows, sorted as text.
 func tables(d *db.DB) (out string) {
 	for _, table := range d.Tables {
-		var ns []int64
+		var ns []string
 		for r := range table.All {
-			ns = append(ns, r.Get(table.Schema.Column("n").Index).Key(0).Int())
+			ns = append(ns, fmt.Sprint(r.Get(table.Schema.Column("n").Index).Key(0).Int()))
 		}
-		// Tables do not promise an order; these are small.
-		for i := range ns {
-			for j := i; j > 0 && fmt.Sprint(ns[j]) < fmt.Sprint(ns[j-1]); j-- {
-				ns[j], ns[j-1] = ns[j-1], ns[j]
-			}
-		}
+		slices.Sort(ns) // tables do not promise an order
 		out += fmt.Sprint(table.Schema.Name, ns, " ")
 	}
 	return out[:len(out)-1]
