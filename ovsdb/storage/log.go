@@ -410,8 +410,12 @@ func (l *Log) cut(off int64) {
 }
 
 func syncDir(path string) {
-	if d, err := os.Open(filepath.Dir(path)); err == nil {
-		d.Sync()
+	d, err := os.Open(filepath.Dir(path))
+	if err == nil {
+		err = d.Sync()
 		d.Close()
+	}
+	if err != nil {
+		fileLog.Warn("%s: fsync of the directory failed: %v", path, err)
 	}
 }
