@@ -147,6 +147,7 @@ func (s *Server) Run(now int64) {
 	s.now = now
 	s.event.Reset()
 	s.runInbox()
+	s.runTriggers() // what a conversion held back, before later requests
 	s.runTimers()
 	for _, r := range s.active() {
 		s.runActive(r)
