@@ -165,7 +165,7 @@ func (c *conversion) follow(changes []*db.Change, wall int64, opts storage.Optio
 // install replaces the tables and the file.
 func (c *conversion) install() {
 	d, s := c.d, c.d.srv
-	old, oldSchema, oldAtoms := d.d, d.schema, d.atoms
+	old, oldSchema, oldAtoms, oldID := d.d, d.schema, d.atoms, d.lastID
 	s.detachForSchema(d)
 	d.setSchema(c.schema)
 	d.setTables(c.to.To)
@@ -179,6 +179,9 @@ func (c *conversion) install() {
 			d.setSchema(oldSchema)
 			d.setTables(old)
 			d.atoms = oldAtoms
+			// What clients have seen under the conversion's id is not there.
+			d.lastID = oldID
+			d.hist.Reset(oldID)
 		}
 		s.describe(d)
 		s.dirty = true
