@@ -70,6 +70,7 @@ type conversion struct {
 
 	changes []*db.Change // committed since the tables were last brought up to date
 	undone  bool         // some of them could not be written after all
+	follows int          // how often a worker brought some over
 	frozen  bool         // commits wait
 	held    []*trigger   // the requests that do
 
@@ -79,9 +80,14 @@ type conversion struct {
 	err *data.Error
 }
 
-// fewChanges is how many changed rows the loop brings over itself, with commits
-// waiting.
-const fewChanges = 200
+const (
+	// fewChanges is how many changed rows the loop brings over itself, with
+	// commits waiting.
+	fewChanges = 200
+	// maxFollows is how often a worker does while commits go on: who changes
+	// all rows again and again would be followed for ever.
+	maxFollows = 5
+)
 
 // convertDB converts a database, after the conversions that are under way, and
 // calls done when that is over.
@@ -104,7 +110,7 @@ func (d *database) converting() *conversion {
 // small.
 func (c *conversion) start() {
 	d, s := c.d, c.d.srv
-	c.changes, c.undone, c.id = nil, false, data.NewUUID()
+	c.changes, c.undone, c.follows, c.id = nil, false, 0, data.NewUUID()
 	snap, wall, large := d.d.Snapshot(), s.clock.Wall(), d.d.Rows() > smallDB
 	work := func() {
 		if c.to, c.err = storage.Convert(snap, c.schema); c.err == nil {
@@ -134,10 +140,12 @@ func (c *conversion) advance() {
 		c.start()
 	case c.err != nil:
 		c.end(c.err)
-	case len(c.changes) > fewChanges && !c.frozen:
-		changes, wall := c.changes, s.clock.Wall()
-		opts := s.storageOptions()
+	case len(c.changes) > fewChanges:
+		changes, wall, opts := c.changes, s.clock.Wall(), s.storageOptions()
 		c.changes = nil
+		if c.follows++; c.follows > maxFollows {
+			c.frozen = true
+		}
 		go func() {
 			c.follow(changes, wall, opts)
 			s.post(c.advance)

@@ -1,12 +1,71 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"sluice/ovsdb/data"
+	"sluice/ovsdb/json"
+	"sluice/ovsdb/jsonrpc"
 )
+
+// TestConvertUnderLoad converts while all rows are changed again and again, each
+// time before the conversion has brought over the time before: it must end.
+func TestConvertUnderLoad(t *testing.T) {
+	r := start(t)
+	p, load := r.connect(t), r.connect(t)
+	p.call("set_db_change_aware", `[true]`)
+	load.call("set_db_change_aware", `[true]`)
+	for i := range smallDB + 10 {
+		p.transact(fmt.Sprintf(`{"op":"insert","table":"a","row":{"name":"r%d"}}`, i))
+	}
+	schema, err := data.ParseSchemaText(testSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const enough = 3000
+	changes, over := 0, make(chan bool)
+	r.on(func() {
+		d, c := r.s.dbs["t"], r.s.sessions()[1]
+		r.s.convertDB(d, schema, func(err *data.Error) {
+			if err != nil {
+				t.Error(err.Error())
+			}
+		})
+		var change func()
+		change = func() {
+			if d.converting() == nil || changes == enough {
+				close(over)
+				return
+			}
+			changes++
+			r.s.runTriggers() // as before a session is served
+			r.s.try(request(t, c, d, changes, fmt.Sprintf(`["t",{"op":"update","table":"a","where":[],"row":{"n":%d}}]`, changes)))
+			r.s.post(change)
+		}
+		change()
+	})
+	<-over
+	if changes == enough {
+		t.Fatalf("no end after %d transactions", enough)
+	}
+	for id := range changes {
+		equal(t, load.wait(fmt.Sprint(id+1)), fmt.Sprintf(`[{"count":%d}]`, smallDB+10))
+	}
+	want := fmt.Sprintf(`[{"rows":[{"n":%d}]}]`, changes)
+	equal(t, p.transact(`{"op":"select","table":"a","where":[["name","==","r7"]],"columns":["n"]}`), want)
+}
+
+// request makes a "transact" request as if a session had received it.
+func request(t *testing.T, c *session, d *database, id int, params string) *trigger {
+	v, err := json.Parse(params)
+	if err != nil {
+		t.Error(err)
+	}
+	return &trigger{c: c, db: d, msg: &jsonrpc.Msg{ID: []byte(fmt.Sprint(id))}, params: &v, slot: c.reserve()}
+}
 
 // TestConvertFails converts when the new file cannot be made: everything is as
 // before, and what was seen under the conversion's id is not taken for known.
