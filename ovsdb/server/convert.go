@@ -110,6 +110,10 @@ func (d *database) converting() *conversion {
 // small.
 func (c *conversion) start() {
 	d, s := c.d, c.d.srv
+	if d.removed() {
+		c.advance()
+		return
+	}
 	c.changes, c.undone, c.follows, c.id = nil, false, 0, data.NewUUID()
 	snap, wall, large := d.d.Snapshot(), s.clock.Wall(), d.d.Rows() > smallDB
 	work := func() {
@@ -132,7 +136,7 @@ func (c *conversion) start() {
 func (c *conversion) advance() {
 	d, s := c.d, c.d.srv
 	switch {
-	case s.dbs[d.name] != d:
+	case d.removed():
 		c.end(data.Errorf("canceled", "database conversion canceled because %s", "the database was removed"))
 	case c.undone:
 		c.discard()
@@ -191,8 +195,10 @@ func (c *conversion) install() {
 			d.lastID = oldID
 			d.hist.Reset(oldID)
 		}
-		s.describe(d)
-		s.dirty = true
+		if !d.removed() {
+			s.describe(d)
+			s.dirty = true
+		}
 		c.done(err)
 		if err == nil {
 			s.reconnectUnaware("committed " + d.name + " database schema conversion")
@@ -231,7 +237,11 @@ func (c *conversion) next() {
 func (c *conversion) thaw() {
 	c.frozen = false
 	for _, t := range c.held {
-		c.d.srv.retry(t)
+		if c.d.removed() {
+			c.d.srv.cancelTrigger(t)
+		} else {
+			c.d.srv.retry(t)
+		}
 	}
 	c.held = nil
 }

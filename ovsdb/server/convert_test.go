@@ -91,3 +91,41 @@ func TestConvertFails(t *testing.T) {
 	})
 	equal(t, p.transact(`{"op":"select","table":"a","where":[],"columns":["n"]}`), `[{"rows":[{"n":4}]}]`)
 }
+
+// TestConvertRemoved removes a database whose conversions are under way.
+func TestConvertRemoved(t *testing.T) {
+	for _, rows := range []int{1, smallDB + 10} {
+		r := start(t)
+		p := r.connect(t)
+		p.call("set_db_change_aware", `[true]`)
+		for i := range rows {
+			p.transact(fmt.Sprintf(`{"op":"insert","table":"a","row":{"name":"r%d"}}`, i))
+		}
+		schema, err := data.ParseSchemaText(testSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		over := make(chan *data.Error, 2)
+		large := rows > smallDB
+		r.on(func() {
+			d := r.s.dbs["t"]
+			for range cap(over) {
+				r.s.convertDB(d, schema, func(err *data.Error) { over <- err })
+			}
+			if large { // the first one is with a worker
+				d.converting().frozen = true
+				r.s.try(request(t, r.s.sessions()[0], d, 99, `["t",{"op":"insert","table":"a","row":{}}]`))
+			}
+			r.s.removeDB(d, "removed by a test")
+		})
+		if large {
+			equal(t, p.wait("99"), `error "canceled"`)
+		}
+		<-over
+		if err := <-over; err == nil {
+			t.Errorf("%d rows: a database that is gone was converted", rows)
+		}
+		got := p.call("transact", `["_Server",{"op":"select","table":"Database","where":[],"columns":["name"]}]`)
+		equal(t, got, `[{"rows":[{"name":"_Server"}]}]`)
+	}
+}

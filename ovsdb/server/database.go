@@ -281,6 +281,9 @@ func (d *database) internal(fn func(t *db.Txn)) {
 	})
 }
 
+// removed tells whether the database is not served any more.
+func (d *database) removed() bool { return d.srv.dbs[d.name] != d }
+
 // close ends everything the database has open.
 func (d *database) close() {
 	if d.relay != nil {

@@ -128,8 +128,6 @@ func (s *Server) removeDB(d *database, reason string) {
 	s.dirty = true
 	d.close()
 	d.collect() // the last results, for who waits for them
-	d.pending = nil
-	d.runIdle()
 }
 
 // detach ends what clients have going on a database that goes or changes.

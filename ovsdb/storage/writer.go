@@ -210,14 +210,20 @@ func (w *Writer) SetNoDiff(on bool) {
 // Name is the file's name as the user wrote it.
 func (w *Writer) Name() string { return w.log.name }
 
-// Close waits for what is queued and closes the file.
+// Close waits for what is queued and closes the file; Take has the last
+// results.
 func (w *Writer) Close() {
 	w.mu.Lock()
 	w.closed = true
 	w.wake.Signal()
 	w.mu.Unlock()
 	w.workers.Wait()
-	w.Reset() // a compaction that came too late
+	late := w.Reset() // compactions that came too late
+	w.mu.Lock()
+	for _, token := range late {
+		w.results = append(w.results, Result{token, data.Errorf("canceled", "%s: the file was closed", w.log.name)})
+	}
+	w.mu.Unlock()
 	w.log.Close()
 }
 
