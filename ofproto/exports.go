@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
-	"sync"
 
 	"sluice/dpif"
 	"sluice/internal/coverage"
@@ -54,10 +53,7 @@ type exports struct {
 	ipfix   *ipfixExport            // of the bridge
 	flows   map[uint32]*ipfixExport // of sample actions, by collector set
 	ports   map[dpif.PortNo]*exportPort
-
-	mu      sync.Mutex // guards what follows, which other threads fill
-	queue   []*export.Sample
-	dropped uint32
+	samples inbox[*export.Sample]
 }
 
 type netflowExport struct {
@@ -91,23 +87,7 @@ type exportPort struct {
 const maxSamples = 4096
 
 // queueSample keeps a sample for the loop.  Any thread may call it.
-func (sw *Switch) queueSample(s *export.Sample) {
-	x := &sw.exports
-	x.mu.Lock()
-	full := len(x.queue) >= maxSamples
-	if !full {
-		x.queue = append(x.queue, s)
-	} else {
-		x.dropped++
-	}
-	first := len(x.queue) == 1
-	x.mu.Unlock()
-	if full {
-		cSampleOverflow.Inc()
-	} else if first {
-		sw.wake()
-	}
-}
+func (sw *Switch) queueSample(s *export.Sample) { sw.exports.samples.put(s) }
 
 // configureExports makes the exporters what cfg says.
 func (sw *Switch) configureExports(now int64) {
@@ -255,11 +235,8 @@ func (e *ipfixExport) send(b []byte) (sent, failed int) {
 // runExports hands out the samples that came and sends what is due.
 func (sw *Switch) runExports(now int64) {
 	x := &sw.exports
-	x.mu.Lock()
-	queue, dropped := x.queue, x.dropped
-	x.queue = nil
-	x.mu.Unlock()
-	for _, s := range queue {
+	samples, dropped := x.samples.take()
+	for _, s := range samples {
 		x.sample(s, dropped)
 	}
 	if x.netflow != nil {

@@ -132,8 +132,8 @@ func TestSampleQueue(t *testing.T) {
 	for range maxSamples + 3 {
 		w.sw.queueSample(&export.Sample{})
 	}
-	if x := &w.sw.exports; len(x.queue) != maxSamples || x.dropped != 3 || cSampleOverflow.Total() != before+3 {
-		t.Errorf("%d samples wait, %d dropped", len(x.queue), x.dropped)
+	if x := &w.sw.exports.samples; len(x.queue) != maxSamples || x.lost != 3 || cSampleOverflow.Total() != before+3 {
+		t.Errorf("%d samples wait, %d dropped", len(x.queue), x.lost)
 	}
-	w.sw.exports.queue = nil
+	w.sw.exports.samples.queue = nil
 }

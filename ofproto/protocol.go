@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"slices"
-	"sync"
 
 	"sluice/dpif/flow"
 	"sluice/internal/coverage"
@@ -37,9 +36,7 @@ type protocols struct {
 	all    []entry
 	active []protocol // those in use, in the order of all
 	seq    uint64     // changes with what the spanning tree's status columns show
-
-	mu    sync.Mutex // guards queue, which other threads fill
-	queue []protocolFrame
+	frames inbox[protocolFrame]
 }
 
 // entry is a protocol with the frames that are its.
@@ -80,23 +77,14 @@ func protocolOf[T protocol](sw *Switch) (out T) {
 	return out
 }
 
-func (ps *protocols) init(sw *Switch) { ps.all = newProtocols(sw) }
+func (ps *protocols) init(sw *Switch) {
+	ps.all = newProtocols(sw)
+	ps.frames.init(maxFrames, cFrameOverflow, sw.wake)
+}
 
 // queueFrame keeps a frame for the loop.  Any thread may call it.
 func (sw *Switch) queueFrame(f *xlate.Frame) {
-	ps := &sw.protocols
-	ps.mu.Lock()
-	full := len(ps.queue) >= maxFrames
-	if !full {
-		ps.queue = append(ps.queue, protocolFrame{f.OFPort, f.Reason, slices.Clone(f.Packet)})
-	}
-	first := len(ps.queue) == 1
-	ps.mu.Unlock()
-	if full {
-		cFrameOverflow.Inc()
-	} else if first {
-		sw.wake()
-	}
+	sw.protocols.frames.put(protocolFrame{f.OFPort, f.Reason, slices.Clone(f.Packet)})
 }
 
 // configureProtocols has the protocols follow the configuration and the ports.
@@ -113,11 +101,8 @@ func (sw *Switch) configureProtocols(now int64) {
 // runProtocols hands out the frames that came and runs the protocols.
 func (sw *Switch) runProtocols(now int64) {
 	ps := &sw.protocols
-	ps.mu.Lock()
-	queue := ps.queue
-	ps.queue = nil
-	ps.mu.Unlock()
-	for _, f := range queue {
+	frames, _ := ps.frames.take()
+	for _, f := range frames {
 		p := sw.ports.byNumber[f.ofport]
 		if p == nil {
 			continue

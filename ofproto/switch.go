@@ -3,7 +3,6 @@ package ofproto
 import (
 	"net/netip"
 	"reflect"
-	"sync"
 
 	"sluice/dpif"
 	"sluice/dpif/flow"
@@ -61,11 +60,8 @@ type Switch struct {
 
 	exports exports
 
-	pins struct {
-		mu    sync.Mutex
-		queue []*PacketIn
-		event *poll.Event // wakes the loop
-	}
+	pins  inbox[*PacketIn]
+	event *poll.Event // wakes the loop
 }
 
 // maxPacketIns is how many packet-ins wait for the loop at most.
@@ -91,10 +87,12 @@ func New(dp Datapath, cfg SwitchConfig, env Env, now int64) (*Switch, error) {
 		Tables: table.New(now), name: cfg.Name, cfg: cfg, dp: dp, env: env,
 		tun: &field.TunTable{}, dumpSeq: dp.DumpSeq(),
 	}
+	sw.event = poll.NewEvent()
 	sw.ports.init()
 	sw.lacp.sw = sw
 	sw.protocols.init(sw)
-	sw.pins.event = poll.NewEvent()
+	sw.pins.init(maxPacketIns, cPinOverflow, sw.wake)
+	sw.exports.samples.init(maxSamples, cSampleOverflow, sw.wake)
 	sw.conns = connmgr.New(cfg.Name, sw.Tables, sw.streamOptions, now)
 	sw.conns.Handle = sw.handle
 	sw.conns.Flush = sw.flush
@@ -238,7 +236,7 @@ func (sw *Switch) Destroy(now int64) {
 	sw.conns.Destroy()
 	sw.closeExports()
 	sw.dp.SwitchDel(sw)
-	sw.pins.event.Close()
+	sw.event.Close()
 }
 
 // PortAdd adds a device as a port, under number want (0 or flow.OFPNone: a free one
@@ -267,6 +265,7 @@ func (sw *Switch) Ports() []*Port { return sw.ports.sorted }
 // that arrived are answered.
 func (sw *Switch) Run(now int64) {
 	sw.conns.SetNow(now)
+	sw.event.Reset()
 	sw.flushPacketIns()
 	sw.sendGone(now)
 	sw.expire(now)
@@ -303,7 +302,7 @@ func (sw *Switch) expire(now int64) {
 // Wait says when Run has something to do.
 func (sw *Switch) Wait(s *poll.Set) {
 	sw.conns.Wait(s)
-	sw.pins.event.Wait(s)
+	sw.event.Wait(s)
 	sw.protocols.wait(s)
 	sw.bonds.wait(s)
 	sw.waitExports(s)
@@ -325,38 +324,22 @@ func (sw *Switch) Wait(s *poll.Set) {
 }
 
 // wake has the loop run soon.  Any thread may call it.
-func (sw *Switch) wake() { sw.pins.event.Set() }
+func (sw *Switch) wake() { sw.event.Set() }
 
 // SendPacketIn queues a packet for the controllers that want it.  Any thread may
 // call it; the packet is dropped when the queue is full.
 func (sw *Switch) SendPacketIn(pin *PacketIn) {
-	q := &sw.pins
-	q.mu.Lock()
-	full := len(q.queue) >= maxPacketIns
-	if !full {
-		q.queue = append(q.queue, pin)
-	}
-	first := len(q.queue) == 1
-	q.mu.Unlock()
-	if full {
-		cPinOverflow.Inc()
-	} else if first {
-		sw.wake()
-	}
+	sw.pins.put(pin)
 }
 
 var cPinOverflow = coverage.New("packet_in_overflow")
 
 func (sw *Switch) flushPacketIns() {
-	sw.pins.event.Reset()
 	if sw.cfg.FlowRestoreWait {
 		return
 	}
-	sw.pins.mu.Lock()
-	queue := sw.pins.queue
-	sw.pins.queue = nil
-	sw.pins.mu.Unlock()
-	for _, p := range queue {
+	pins, _ := sw.pins.take()
+	for _, p := range pins {
 		sw.conns.SendPacketIn(&p.PacketIn, p.ControllerID)
 	}
 }
