@@ -284,9 +284,10 @@ func (sw *Switch) Run(now int64) {
 	sw.Tables.Reclaim()
 }
 
-// expire deletes flows whose time is over, when their statistics are fresh.
+// expire deletes flows whose time is over, when their statistics are fresh.  While flows
+// are being restored none goes.
 func (sw *Switch) expire(now int64) {
-	if seq := sw.dp.DumpSeq(); seq != sw.dumpSeq {
+	if seq := sw.dp.DumpSeq(); seq != sw.dumpSeq && !sw.cfg.FlowRestoreWait {
 		sw.dumpSeq = seq
 		if n := sw.Tables.Expire(now); n > 0 {
 			cExpired.Add(uint64(n))
