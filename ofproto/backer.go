@@ -314,11 +314,15 @@ func (b *Backer) changed() {
 			r.configureLater = false
 			b.udpif.SetPaused(slices.ContainsFunc(b.switches, func(r *switchRef) bool { return r.sw.Config().FlowRestoreWait }))
 			b.configure(r)
-			r.sw.exports.followPorts(r.sw.Ports())
 			b.reconfigured = true
 		}
 	}
 	b.followTunnels()
+	// What follows goes by the numbers of datapath ports, which tunnels may have
+	// changed, and exporters by what devices say, which is no configuration.
+	for _, r := range b.switches {
+		r.sw.exports.followPorts(r.sw.Ports())
+	}
 	b.listen()
 	b.publish()
 }
