@@ -211,7 +211,7 @@ func (sw *Switch) runBonds(now int64) {
 	}
 	if changed {
 		cRevBond.Inc()
-		sw.dp.Configured(sw)
+		sw.dp.PortsChanged(sw, false)
 	}
 	for _, r := range bs.list {
 		if r.bond.TakeLearning() {

@@ -26,8 +26,9 @@ type Datapath interface {
 	// configuration, or the ports and their state.  Tables, groups and meters it
 	// reads by version; for those there is FlowsChanged.
 	Configured(sw *Switch)
-	// PortsChanged says that links or addresses of ports have changed; toggled, that
-	// ports can carry packets now, or no longer.
+	// PortsChanged says that links or addresses of ports, or the state of bonds or
+	// link protocols have changed; toggled, that ports can carry packets now, or no
+	// longer.
 	PortsChanged(sw *Switch, toggled bool)
 	FlowsChanged(sw *Switch)
 

@@ -118,7 +118,7 @@ func (sw *Switch) runProtocols(now int64) {
 		changed = pr.run(now) || changed
 	}
 	if changed {
-		sw.dp.Configured(sw)
+		sw.dp.PortsChanged(sw, false)
 	}
 }
 
