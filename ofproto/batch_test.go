@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"sluice/netdev"
+	"sluice/ofproto/bond"
+	"sluice/ofproto/xlate"
 )
 
 func TestPortBatch(t *testing.T) {
@@ -68,5 +70,28 @@ func TestPortBatch(t *testing.T) {
 	}
 	if err := w.sw.PortDel(60, w.now); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReplacedPort: translation knows what protocols a port takes part in that came in
+// another's place, although the configuration is the same.
+func TestReplacedPort(t *testing.T) {
+	w := newWorld(t, 1)
+	w.apply(func(c *SwitchConfig) { c.Bundles = []BundleConfig{bonded(bond.Config{}, true, 1)} })
+	hears := func() bool { return w.b.udpif.Snapshot().Bridges[0].Port(1).Hears&xlate.SlowLACP != 0 }
+	if !hears() {
+		t.Fatal("LACP is not heard at all")
+	}
+	w.b.BeginBatch()
+	if err := w.sw.PortDel(1, w.now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.sw.PortAdd(w.devs[0], 1, w.now); err != nil {
+		t.Fatal(err)
+	}
+	w.b.CommitBatch()
+	w.apply(func(*SwitchConfig) {})
+	if !hears() {
+		t.Error("LACP is not heard by the new port")
 	}
 }

@@ -2,6 +2,7 @@ package ofproto
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -89,9 +90,11 @@ const maxSamples = 4096
 // queueSample keeps a sample for the loop.  Any thread may call it.
 func (sw *Switch) queueSample(s *export.Sample) { sw.exports.samples.put(s) }
 
-// configureExports makes the exporters what cfg says.
-func (sw *Switch) configureExports(now int64) {
+// configureExports makes the exporters what cfg says, and reports whether others are at
+// work than before: one that had no address or no collectors may have them now.
+func (sw *Switch) configureExports(now int64) (changed bool) {
 	x := &sw.exports
+	oldSFlow, oldIPFIX, oldFlows := x.sflow, x.ipfix, maps.Clone(x.flows)
 	x.env = &sw.env.Export
 	x.configureNetFlow(sw.cfg.NetFlow, now)
 	x.configureSFlow(sw, sw.cfg.SFlow, now)
@@ -113,6 +116,7 @@ func (sw *Switch) configureExports(now int64) {
 			delete(x.flows, c.CollectorSetID)
 		}
 	}
+	return x.sflow != oldSFlow || x.ipfix != oldIPFIX || !maps.Equal(x.flows, oldFlows)
 }
 
 func (x *exports) configureNetFlow(c *NetFlowConfig, now int64) {

@@ -125,6 +125,28 @@ func TestAgentAddress(t *testing.T) {
 	}
 }
 
+// TestLateExporter: an exporter that could not begin at first is made known to
+// translation when it can.
+func TestLateExporter(t *testing.T) {
+	w := newWorld(t, 1)
+	w.exporting()
+	known := false
+	w.sw.env.Export.SourceOf = func(netip.Addr) (netip.Addr, bool) { return netip.MustParseAddr("10.0.0.8"), known }
+	cfg := func(c *SwitchConfig) {
+		c.SFlow = &SFlowConfig{Targets: newTarget(t).addr(), Sampling: 1}
+	}
+	w.apply(cfg)
+	samples := func() bool { return w.b.udpif.Snapshot().Bridges[0].SFlow != nil }
+	if samples() {
+		t.Error("there is no agent address yet")
+	}
+	known = true
+	w.apply(func(*SwitchConfig) {})
+	if !samples() {
+		t.Error("translation does not know of the exporter")
+	}
+}
+
 // TestSampleQueue: samples that the loop is too slow for are counted.
 func TestSampleQueue(t *testing.T) {
 	w := newWorld(t, 0)

@@ -118,7 +118,9 @@ func (sw *Switch) addPort(dev dpif.Device, want uint32, now int64) (uint32, erro
 	}
 	ps.add(p)
 	sw.conns.SendPortStatus(nil, nil, &p.Desc, ofp.PortAdded)
-	if !sw.dp.InBatch() { // else Apply follows, and does it once for all ports
+	if sw.dp.InBatch() {
+		sw.configured = false // Apply follows, and does the rest once for all ports
+	} else {
 		sw.configureProtocols(now)
 		sw.configureBonds(now)
 	}

@@ -43,7 +43,7 @@ type Switch struct {
 	ports portSet
 	conns *connmgr.Manager
 
-	configured bool // cfg has been applied
+	configured bool // cfg has been applied, to all ports
 	protocols  protocols
 	lacp       lacpProtocol
 	bonds      bonds
@@ -150,7 +150,7 @@ func (sw *Switch) Apply(cfg SwitchConfig, now int64) error {
 	sw.conns.Configure(sw.controllers(), cfg.FailMode == FailStandalone)
 	sw.configureProtocols(now)
 	sw.configureBonds(now)
-	sw.configureExports(now)
+	same = !sw.configureExports(now) && same
 	sw.processEvents()
 	if !same {
 		sw.dp.Configured(sw)
