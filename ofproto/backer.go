@@ -327,6 +327,20 @@ func (b *Backer) changed() {
 	b.publish()
 }
 
+// Renumbered takes over that somebody gave a datapath port another number.
+func (b *Backer) Renumbered(name string, no dpif.PortNo) {
+	if b.FollowTunnelPort(name) {
+		return
+	}
+	for _, r := range b.switches {
+		if p := r.sw.PortByName(name); p != nil {
+			p.DPPort = no
+			r.sw.followNumbers()
+			b.Configured(r.sw)
+		}
+	}
+}
+
 // PortsChanged implements Datapath.
 func (b *Backer) PortsChanged(_ *Switch, toggled bool) {
 	if toggled {

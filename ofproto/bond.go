@@ -251,6 +251,16 @@ func (sw *Switch) installBond(r *bondRef, now int64) {
 	}
 }
 
+// followNumbers tells the datapath again which ports carry the hash values of its bonds.
+func (sw *Switch) followNumbers() {
+	for _, r := range sw.bonds.list {
+		if r.inDP {
+			out, _ := r.bond.Outputs()
+			sw.dp.BondSet(sw, r.bond.RecircID(), &out)
+		}
+	}
+}
+
 // uninstallBond takes away all that stands for a bond.
 func (sw *Switch) uninstallBond(r *bondRef, now int64) {
 	for i := range r.installed {

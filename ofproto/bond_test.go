@@ -9,6 +9,7 @@ import (
 
 	"sluice/dpif"
 	"sluice/dpif/flow"
+	"sluice/dpif/userspace"
 	"sluice/ofproto/bond"
 	"sluice/ofproto/maclearn"
 	"sluice/ofproto/ofp/action"
@@ -221,6 +222,20 @@ func TestBalanceTCP(t *testing.T) {
 	}
 	if total != 8*118 {
 		t.Errorf("lb_output counted %d bytes, want %d", total, 8*118)
+	}
+	// Members go by the numbers of datapath ports, which may change.
+	sent := func() uint64 { return w.devs[0].Stats().TxPackets + w.devs[1].Stats().TxPackets }
+	dp := w.b.Dpif().(*userspace.Dpif)
+	for i, d := range w.devs[:2] {
+		no := uint32(11 + i)
+		if err := dp.ChangePortNumber(d.Name(), no); err != nil {
+			t.Fatal(err)
+		}
+		w.b.Renumbered(d.Name(), no)
+	}
+	before := sent()
+	if send(); sent() != before+8 {
+		t.Errorf("%d packets of 8 left by renumbered ports", sent()-before)
 	}
 }
 

@@ -444,17 +444,8 @@ func (b *Bridges) Renumbered(dp dpif.Dpif, name string) {
 		return
 	}
 	for _, ref := range b.backers {
-		if ref.dp == dp && ref.backer.FollowTunnelPort(name) {
-			return
-		}
-	}
-	for _, br := range b.sorted() {
-		if br.ref.dp != dp {
-			continue
-		}
-		if port := br.sw.PortByName(name); port != nil {
-			port.DPPort = p.No
-			br.ref.backer.Configured(br.sw)
+		if ref.dp == dp {
+			ref.backer.Renumbered(name, p.No)
 		}
 	}
 }
