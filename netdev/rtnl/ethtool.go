@@ -87,16 +87,24 @@ func linkFeatures(name string) netdev.Features {
 	return f
 }
 
-// driverInfo is what the Interface status column shows of the driver.
-func driverInfo(name string) (map[string]string, error) {
+// ask asks ethtool for something of a link.
+func ask[T any](what, name string, fn func(*ethtool.Ethtool, string) (T, error)) (out T, err error) {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
-		return nil, fmt.Errorf("open ethtool: %w", err)
+		return out, fmt.Errorf("open ethtool: %w", err)
 	}
 	defer e.Close()
-	info, err := e.DriverInfo(name)
+	if out, err = fn(e, name); err != nil {
+		return out, fmt.Errorf("%s of %s: %w", what, name, err)
+	}
+	return out, nil
+}
+
+// driverInfo is what the Interface status column shows of the driver.
+func driverInfo(name string) (map[string]string, error) {
+	info, err := ask("driver", name, (*ethtool.Ethtool).DriverInfo)
 	if err != nil {
-		return nil, fmt.Errorf("driver of %s: %w", name, err)
+		return nil, err
 	}
 	return map[string]string{
 		"driver_name":      info.Driver,
@@ -107,14 +115,5 @@ func driverInfo(name string) (map[string]string, error) {
 
 // Offloads returns ethtool's features of a link that are on, by name.
 func Offloads(name string) (map[string]bool, error) {
-	e, err := ethtool.NewEthtool()
-	if err != nil {
-		return nil, fmt.Errorf("open ethtool: %w", err)
-	}
-	defer e.Close()
-	f, err := e.Features(name)
-	if err != nil {
-		return nil, fmt.Errorf("features of %s: %w", name, err)
-	}
-	return f, nil
+	return ask("features", name, (*ethtool.Ethtool).Features)
 }

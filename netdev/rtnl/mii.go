@@ -1,8 +1,6 @@
 package rtnl
 
 import (
-	"fmt"
-
 	"github.com/safchain/ethtool"
 
 	"sluice/internal/errno"
@@ -53,14 +51,6 @@ func (d *Device) Wait(s *poll.Set) {
 
 // linkUp asks a link's driver whether there is a link.
 func linkUp(name string) (bool, error) {
-	e, err := ethtool.NewEthtool()
-	if err != nil {
-		return false, fmt.Errorf("open ethtool: %w", err)
-	}
-	defer e.Close()
-	up, err := e.LinkState(name)
-	if err != nil {
-		return false, fmt.Errorf("link of %s: %w", name, err)
-	}
-	return up != 0, nil
+	up, err := ask("link", name, (*ethtool.Ethtool).LinkState)
+	return up != 0, err
 }
