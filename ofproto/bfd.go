@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/ofp/field"
@@ -21,16 +20,21 @@ func newBFD(sw *Switch) *bfdPorts {
 	if b.ids == nil {
 		b.ids = &bfd.Identities{}
 	}
+	b.gone = func(s *bfd.Session) { b.ids.Give(s.ID()) }
+	b.prepare = func(s *bfd.Session) action.List {
+		if s.Config().OAM {
+			return oamFlag
+		}
+		return nil
+	}
 	return b
 }
 
 func (b *bfdPorts) configure(now int64) bool {
-	wanted := map[*Port]bool{}
-	b.sw.eachMember(func(p *Port, c *MemberConfig) {
+	return b.follow(func(p *Port, c *MemberConfig) bool {
 		if c.BFD == nil {
-			return
+			return false
 		}
-		wanted[p] = true
 		s, ok := b.on(p)
 		if !ok {
 			env := bfd.Env{Rand: rand.IntN, RxPackets: func() uint64 { return rxPackets(p) }}
@@ -38,36 +42,8 @@ func (b *bfdPorts) configure(now int64) bool {
 		} else if *s.Config() != *c.BFD {
 			s.Configure(*c.BFD, now)
 		}
+		return true
 	})
-	for _, e := range slices.Clone(b.list) {
-		if !wanted[e.port] {
-			b.portGone(e.port)
-		}
-	}
-	return len(b.list) > 0
-}
-
-func (b *bfdPorts) portGone(p *Port) {
-	if s, ok := b.on(p); ok {
-		b.ids.Give(s.ID())
-		b.remove(p)
-	}
-}
-
-func (b *bfdPorts) receive(p *Port, frame []byte, now int64) {
-	if s, ok := b.on(p); ok {
-		s.Receive(frame, now)
-	}
-}
-
-func (b *bfdPorts) run(now int64) bool {
-	b.linkMachines.run(now, func(s *bfd.Session) action.List {
-		if s.Config().OAM {
-			return oamFlag
-		}
-		return nil
-	})
-	return false
 }
 
 // oamFlag sets the OAM bit of the tunnel header that a packet gets.

@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -21,16 +20,14 @@ func newCFM(sw *Switch) *cfmPorts {
 }
 
 func (c *cfmPorts) configure(now int64) bool {
-	wanted := map[*Port]bool{}
-	c.sw.eachMember(func(p *Port, mc *MemberConfig) {
+	return c.follow(func(p *Port, mc *MemberConfig) bool {
 		if mc.CFM == nil {
-			return
+			return false
 		}
 		if !mc.CFM.Valid() {
 			logOF.Warn("%s: CFM configuration on port %d (%s) failed (%s)", c.sw.name, p.OFPort, p.Name, errno.Text(unix.EINVAL))
-			return
+			return false
 		}
-		wanted[p] = true
 		m, ok := c.on(p)
 		if !ok {
 			env := cfm.Env{Rand: rand.IntN, RxPackets: func() uint64 { return rxPackets(p) }}
@@ -38,26 +35,8 @@ func (c *cfmPorts) configure(now int64) bool {
 		} else if *m.Config() != *mc.CFM {
 			m.Configure(*mc.CFM, now)
 		}
+		return true
 	})
-	for _, e := range slices.Clone(c.list) {
-		if !wanted[e.port] {
-			c.portGone(e.port)
-		}
-	}
-	return len(c.list) > 0
-}
-
-func (c *cfmPorts) portGone(p *Port) { c.remove(p) }
-
-func (c *cfmPorts) receive(p *Port, frame []byte, now int64) {
-	if m, ok := c.on(p); ok {
-		m.Receive(frame, now)
-	}
-}
-
-func (c *cfmPorts) run(now int64) bool {
-	c.linkMachines.run(now, nil)
-	return false
 }
 
 // mayEnable lets p carry packets if BFD does: one of the two is enough.

@@ -20,17 +20,23 @@ type linkMachine interface {
 	Next() int64
 	ShouldSend(now int64) bool
 	AppendFrame(b []byte, src flow.MAC, now int64) []byte
+	Receive(frame []byte, now int64)
 	Run(now int64)
 	// TakeChanged reports whether what the database shows has changed.
 	TakeChanged() bool
 }
 
 // linkMachines are the machines of one protocol on the ports of a Switch, in the
-// order of the ports.
+// order of the ports.  It has those methods of a protocol that are the same for all of
+// them.
 type linkMachines[M linkMachine] struct {
 	sw   *Switch
 	what string // the protocol, for messages
 	list []portMachine[M]
+	// prepare, when not nil, gives actions that precede the output of a frame.
+	prepare func(M) action.List
+	// gone, when not nil, is told of machines that are no more.
+	gone func(M)
 	// news are the ports whose status has changed since somebody asked, also those
 	// that lost their machine.
 	news map[uint32]bool
@@ -59,21 +65,49 @@ func (ms *linkMachines[M]) on(p *Port) (m M, ok bool) {
 	return m, false
 }
 
+// follow has those ports of the configuration have a machine for which want, which
+// adds it or configures it, returns true, and reports whether there are any.
+func (ms *linkMachines[M]) follow(want func(p *Port, c *MemberConfig) bool) bool {
+	wanted := map[*Port]bool{}
+	ms.sw.eachMember(func(p *Port, c *MemberConfig) {
+		if want(p, c) {
+			wanted[p] = true
+		}
+	})
+	for _, e := range slices.Clone(ms.list) {
+		if !wanted[e.port] {
+			ms.portGone(e.port)
+		}
+	}
+	return len(ms.list) > 0
+}
+
 func (ms *linkMachines[M]) add(p *Port, m M) {
 	i, _ := ms.index(p)
 	ms.list = slices.Insert(ms.list, i, portMachine[M]{p, m})
 }
 
-func (ms *linkMachines[M]) remove(p *Port) {
-	if i, found := ms.index(p); found && ms.list[i].port == p {
-		ms.list = slices.Delete(ms.list, i, i+1)
-		ms.news[p.OFPort] = true
+func (ms *linkMachines[M]) portGone(p *Port) {
+	i, found := ms.index(p)
+	if !found || ms.list[i].port != p {
+		return
+	}
+	if ms.gone != nil {
+		ms.gone(ms.list[i].machine)
+	}
+	ms.list = slices.Delete(ms.list, i, i+1)
+	ms.news[p.OFPort] = true
+}
+
+func (ms *linkMachines[M]) receive(p *Port, frame []byte, now int64) {
+	if m, ok := ms.on(p); ok {
+		m.Receive(frame, now)
 	}
 }
 
-// run sends what is due and runs the machines.  prepare, when not nil, gives actions
-// that precede the output of a frame.
-func (ms *linkMachines[M]) run(now int64, prepare func(M) action.List) {
+// run sends what is due and runs the machines.  What describe tells translation does
+// not change with their states.
+func (ms *linkMachines[M]) run(now int64) bool {
 	for _, e := range ms.list {
 		m := e.machine
 		if now < m.Next() {
@@ -81,18 +115,17 @@ func (ms *linkMachines[M]) run(now int64, prepare func(M) action.List) {
 		}
 		if m.ShouldSend(now) {
 			frame := m.AppendFrame(nil, e.port.Desc.HWAddr, now)
-			var err error
-			if prepare == nil {
-				err = ms.sw.sendFrame(e.port, frame, now)
-			} else {
-				err = ms.sw.sendFrameAfter(e.port, frame, prepare(m), now)
+			var before action.List
+			if ms.prepare != nil {
+				before = ms.prepare(m)
 			}
-			if err != nil {
+			if err := ms.sw.sendFrameAfter(e.port, frame, before, now); err != nil {
 				logOF.WarnRL(rlSend, "%s: cannot send a %s frame: %s", m.Name(), ms.what, errno.Text(err))
 			}
 		}
 		m.Run(now)
 	}
+	return false
 }
 
 func (ms *linkMachines[M]) wait(s *poll.Set) {

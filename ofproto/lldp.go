@@ -17,39 +17,19 @@ func newLLDP(sw *Switch) *lldpPorts {
 }
 
 func (l *lldpPorts) configure(now int64) bool {
-	wanted := map[*Port]bool{}
 	aa := &l.sw.cfg.AutoAttach
-	l.sw.eachMember(func(p *Port, c *MemberConfig) {
+	return l.follow(func(p *Port, c *MemberConfig) bool {
 		if !c.LLDP {
-			return
+			return false
 		}
-		wanted[p] = true
 		cfg := lldp.Config{Chassis: p.Desc.HWAddr, SystemName: aa.SystemName, SystemDesc: aa.SystemDesc, Mappings: aa.Mappings}
 		if a, ok := l.on(p); ok {
 			a.Configure(cfg)
 		} else {
 			l.add(p, lldp.New(p.Name, cfg, now))
 		}
+		return true
 	})
-	for _, e := range slices.Clone(l.list) {
-		if !wanted[e.port] {
-			l.portGone(e.port)
-		}
-	}
-	return len(l.list) > 0
-}
-
-func (l *lldpPorts) portGone(p *Port) { l.remove(p) }
-
-func (l *lldpPorts) receive(p *Port, frame []byte, now int64) {
-	if a, ok := l.on(p); ok {
-		a.Receive(frame, now)
-	}
-}
-
-func (l *lldpPorts) run(now int64) bool {
-	l.linkMachines.run(now, nil)
-	return false
 }
 
 // mayEnable: LLDP only talks about links.
