@@ -60,21 +60,11 @@ var cFrameOverflow = coverage.New("protocol_frame_overflow")
 
 // newProtocols makes the protocols of a switch in the order in which they run.
 func newProtocols(sw *Switch) []entry {
-	sw.bfd, sw.cfm, sw.lldp = newBFD(sw), newCFM(sw), newLLDP(sw)
+	sw.bfd, sw.cfm, sw.lldp, sw.stp, sw.rstp = newBFD(sw), newCFM(sw), newLLDP(sw), newSTP(sw), newRSTP(sw)
 	return []entry{
-		{xlate.SlowCFM, sw.cfm}, {xlate.SlowBFD, sw.bfd}, {xlate.SlowLACP, &sw.lacp}, {xlate.SlowSTP, newSTP(sw)}, {xlate.SlowSTP, newRSTP(sw)},
+		{xlate.SlowCFM, sw.cfm}, {xlate.SlowBFD, sw.bfd}, {xlate.SlowLACP, &sw.lacp}, {xlate.SlowSTP, sw.stp}, {xlate.SlowSTP, sw.rstp},
 		{xlate.SlowLLDP, sw.lldp},
 	}
-}
-
-// protocolOf returns the adapter of a type.
-func protocolOf[T protocol](sw *Switch) (out T) {
-	for _, e := range sw.protocols.all {
-		if p, ok := e.protocol.(T); ok {
-			return p
-		}
-	}
-	return out
 }
 
 func (ps *protocols) init(sw *Switch) {

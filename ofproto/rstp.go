@@ -236,7 +236,7 @@ func (r *rstpProto) describe(p *Port, x *xlate.Port) {
 
 // RSTPStatus returns the state of RSTP; ok is false if it is off.
 func (sw *Switch) RSTPStatus() (st rstp.Status, ok bool) {
-	m := protocolOf[*rstpProto](sw).m
+	m := sw.rstp.m
 	if m == nil {
 		return st, false
 	}
@@ -245,7 +245,7 @@ func (sw *Switch) RSTPStatus() (st rstp.Status, ok bool) {
 
 // RSTPPortStatus returns the state of RSTP on a port; ok is false if it takes no part.
 func (sw *Switch) RSTPPortStatus(ofport uint32) (st rstp.PortStatus, ok bool) {
-	rp := protocolOf[*rstpProto](sw).find(sw.Port(ofport))
+	rp := sw.rstp.find(sw.Port(ofport))
 	if rp == nil {
 		return st, false
 	}
@@ -254,7 +254,7 @@ func (sw *Switch) RSTPPortStatus(ofport uint32) (st rstp.PortStatus, ok bool) {
 
 // RSTPShow returns what rstp/show prints; ok is false if RSTP is off.
 func (sw *Switch) RSTPShow() (text string, ok bool) {
-	m := protocolOf[*rstpProto](sw).m
+	m := sw.rstp.m
 	if m == nil {
 		return "", false
 	}
@@ -263,7 +263,7 @@ func (sw *Switch) RSTPShow() (text string, ok bool) {
 
 // RSTPTopologyChange is rstp/tcn; ok is false if RSTP is off.
 func (sw *Switch) RSTPTopologyChange() (ok bool) {
-	r := protocolOf[*rstpProto](sw)
+	r := sw.rstp
 	if r.m == nil {
 		return false
 	}

@@ -248,7 +248,7 @@ type STPStatus struct {
 
 // STPStatus returns the state of STP; ok is false if it is off.
 func (sw *Switch) STPStatus() (st STPStatus, ok bool) {
-	s := protocolOf[*stpProto](sw)
+	s := sw.stp
 	if s.m == nil {
 		return st, false
 	}
@@ -268,7 +268,7 @@ type STPPortStatus struct {
 
 // STPPortStatus returns the state of STP on a port; ok is false if it takes no part.
 func (sw *Switch) STPPortStatus(ofport uint32, now int64) (st STPPortStatus, ok bool) {
-	sp := protocolOf[*stpProto](sw).find(sw.Port(ofport))
+	sp := sw.stp.find(sw.Port(ofport))
 	if sp == nil {
 		return st, false
 	}
@@ -279,7 +279,7 @@ func (sw *Switch) STPPortStatus(ofport uint32, now int64) (st STPPortStatus, ok 
 
 // STPShow returns what stp/show prints; ok is false if STP is off.
 func (sw *Switch) STPShow() (text string, ok bool) {
-	m := protocolOf[*stpProto](sw).m
+	m := sw.stp.m
 	if m == nil {
 		return "", false
 	}
@@ -288,7 +288,7 @@ func (sw *Switch) STPShow() (text string, ok bool) {
 
 // STPTopologyChange is stp/tcn; ok is false if STP is off.
 func (sw *Switch) STPTopologyChange(now int64) (ok bool) {
-	s := protocolOf[*stpProto](sw)
+	s := sw.stp
 	if s.m == nil {
 		return false
 	}

@@ -50,6 +50,8 @@ type Switch struct {
 	bfd        *bfdPorts
 	cfm        *cfmPorts
 	lldp       *lldpPorts
+	stp        *stpProto
+	rstp       *rstpProto
 	tun        *field.TunTable // tun_metadata mapping; replaced, not changed
 	dec        ofp.Context     // kept, since it makes actions in chunks
 	gone       []*goneFlow     // flows whose flow_removed waits, oldest first
