@@ -1,7 +1,6 @@
 package ofproto
 
 import (
-	"cmp"
 	"slices"
 
 	"sluice/internal/coverage"
@@ -14,39 +13,32 @@ import (
 
 var cRevRSTP = coverage.New("rev_rstp")
 
+// rstpShown is what others see of the states.
+var rstpShown = map[rstp.State]treeShown{
+	rstp.Discarding: {ofp.PortSTPListen, xlate.STPListening},
+	rstp.Learning:   {ofp.PortSTPLearn, xlate.STPLearning},
+	rstp.Forwarding: {ofp.PortSTPForward, xlate.STPForwarding},
+}
+
 // rstpProto is RSTP on a switch.
 type rstpProto struct {
-	sw     *Switch
+	treePorts[*rstp.Port, rstp.State, rstp.Role]
 	m      *rstp.Bridge // nil: off
-	ports  []*rstpPort  // by OpenFlow number
 	status rstp.Status  // that was told with seq
 	dirty  bool         // run has something to do
 }
 
-// rstpPort is a port that takes part.
-type rstpPort struct {
-	port  *Port
-	m     *rstp.Port
-	state rstp.State // that the switch has followed
-	role  rstp.Role
-}
+type rstpPort = treePort[*rstp.Port, rstp.State, rstp.Role]
 
-func newRSTP(sw *Switch) *rstpProto { return &rstpProto{sw: sw} }
-
-func (r *rstpProto) find(p *Port) *rstpPort {
-	for _, rp := range r.ports {
-		if rp.port == p {
-			return rp
-		}
-	}
-	return nil
+func newRSTP(sw *Switch) *rstpProto {
+	return &rstpProto{treePorts: treePorts[*rstp.Port, rstp.State, rstp.Role]{sw: sw, name: "RSTP", shown: rstpShown, cRev: cRevRSTP}}
 }
 
 func (r *rstpProto) configure(now int64) bool {
 	cfg := r.sw.cfg.RSTP
 	if cfg == nil {
 		for len(r.ports) > 0 {
-			r.drop(r.ports[0])
+			r.drop(r.ports[0], now)
 		}
 		if r.m != nil {
 			r.m = nil
@@ -60,31 +52,29 @@ func (r *rstpProto) configure(now int64) bool {
 	r.m.Configure(cfg.Config)
 	for _, p := range slices.Clone(r.ports) {
 		if _, ok := cfg.Ports[p.port.OFPort]; !ok {
-			r.drop(p)
+			r.drop(p, now)
 		}
 	}
 	for _, p := range r.sw.ports.sorted {
 		if c, ok := cfg.Ports[p.OFPort]; ok {
-			r.configurePort(p, c)
+			r.configurePort(p, c, now)
 		}
 	}
-	r.follow(nil)
+	r.follow(now, r.forget)
 	r.dirty = true
 	r.sw.protocols.seq++
 	return true
 }
 
-func (r *rstpProto) configurePort(p *Port, c rstp.PortConfig) {
+func (r *rstpProto) configurePort(p *Port, c rstp.PortConfig, now int64) {
 	rp := r.find(p)
 	if rp == nil {
 		m := r.m.AddPort(p.Name)
 		if m == nil {
 			return // the configuration has no more ports than there can be
 		}
-		rp = &rstpPort{port: p, m: m}
-		r.ports = append(r.ports, rp)
-		slices.SortFunc(r.ports, func(x, y *rstpPort) int { return cmp.Compare(x.port.OFPort, y.port.OFPort) })
-		r.followPort(rp, nil) // Discarding comes first, also where the link is up
+		rp = r.add(p, m, now)
+		r.followPort(rp, now, r.forget) // Discarding comes first, also where the link is up
 	}
 	rp.m.Configure(c)
 	rp.m.SetUp(p.linkUp())
@@ -95,15 +85,14 @@ func (r *rstpProto) configurePort(p *Port, c rstp.PortConfig) {
 func (p *Port) linkUp() bool { return p.MayEnable && p.Dev.Carrier() }
 
 // drop has a port take part no longer.
-func (r *rstpProto) drop(rp *rstpPort) {
+func (r *rstpProto) drop(rp *rstpPort, now int64) {
 	rp.m.Remove()
-	r.followPort(rp, nil)
+	r.followPort(rp, now, r.forget)
 	r.remove(rp)
 }
 
-func (r *rstpProto) remove(rp *rstpPort) {
-	r.ports = slices.DeleteFunc(r.ports, func(x *rstpPort) bool { return x == rp })
-}
+// forget forgets the addresses behind p.
+func (r *rstpProto) forget(p *Port) { r.sw.dp.ForgetPort(r.sw, p) }
 
 func (r *rstpProto) portGone(p *Port) {
 	if rp := r.find(p); rp != nil {
@@ -128,10 +117,15 @@ func (r *rstpProto) run(now int64) (changed bool) {
 		rp.m.SetUp(rp.port.linkUp())
 	}
 	from, to := r.rootMove()
-	changed = r.follow(from)
+	forget := func(p *Port) {
+		if p != from { // what is behind that moves
+			r.forget(p)
+		}
+	}
+	changed = r.follow(now, forget)
 	for _, rp := range r.ports {
-		if rp.m.TakeFlush() && rp.port != from {
-			r.sw.dp.ForgetPort(r.sw, rp.port)
+		if rp.m.TakeFlush() {
+			forget(rp.port)
 		}
 	}
 	if from != nil {
@@ -143,19 +137,10 @@ func (r *rstpProto) run(now int64) (changed bool) {
 	}
 	for _, f := range r.m.TakeFrames() {
 		if rp := r.of(f.Port); rp != nil {
-			r.sw.sendBPDU(rp.port, &f.BPDU, "RSTP", now)
+			r.send(rp.port, &f.BPDU, now)
 		}
 	}
 	return changed
-}
-
-func (r *rstpProto) of(m *rstp.Port) *rstpPort {
-	for _, rp := range r.ports {
-		if rp.m == m {
-			return rp
-		}
-	}
-	return nil
 }
 
 // rootMove returns the old and the new root port if an alternate port became the root
@@ -171,38 +156,6 @@ func (r *rstpProto) rootMove() (from, to *Port) {
 	return nil, nil
 }
 
-// follow takes over the states of all ports and reports whether one changed.  The
-// addresses behind port keep are kept.
-func (r *rstpProto) follow(keep *Port) (changed bool) {
-	for _, rp := range r.ports {
-		changed = r.followPort(rp, keep) || changed
-	}
-	if changed {
-		cRevRSTP.Inc()
-	}
-	return changed
-}
-
-func (r *rstpProto) followPort(rp *rstpPort, keep *Port) bool {
-	state := rp.m.State()
-	if role := rp.m.Role(); role != rp.role {
-		rp.role = role
-		r.sw.protocols.seq++
-	}
-	if state == rp.state {
-		return false
-	}
-	dpifLog.Dbg("port %s: RSTP state changed from %s to %s", rp.port.Name, rp.state, state)
-	if state.Learns() != rp.state.Learns() && rp.port != keep {
-		r.sw.dp.ForgetPort(r.sw, rp.port)
-	}
-	rp.state = state
-	r.sw.protocols.seq++
-	bits := map[rstp.State]ofp.PortState{rstp.Discarding: ofp.PortSTPListen, rstp.Learning: ofp.PortSTPLearn, rstp.Forwarding: ofp.PortSTPForward}
-	r.sw.SetPortState(rp.port.OFPort, bits[state], ofp.PortSTPMask)
-	return true
-}
-
 func (r *rstpProto) wait(set *poll.Set) {
 	if r.dirty {
 		set.Immediate()
@@ -215,24 +168,7 @@ func (r *rstpProto) wait(set *poll.Set) {
 	}
 }
 
-func (r *rstpProto) mayEnable(*Port) bool { return true }
-
-func (r *rstpProto) describe(p *Port, x *xlate.Port) {
-	// Ports that take no part swallow BPDUs.
-	x.Hears |= xlate.SlowSTP
-	rp := r.find(p)
-	if rp == nil {
-		return
-	}
-	switch rp.state {
-	case rstp.Discarding:
-		x.RSTP = xlate.STPListening
-	case rstp.Learning:
-		x.RSTP = xlate.STPLearning
-	case rstp.Forwarding:
-		x.RSTP = xlate.STPForwarding
-	}
-}
+func (r *rstpProto) describe(p *Port, x *xlate.Port) { x.RSTP = r.hears(p, x) }
 
 // RSTPStatus returns the state of RSTP; ok is false if it is off.
 func (sw *Switch) RSTPStatus() (st rstp.Status, ok bool) {

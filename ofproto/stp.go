@@ -1,51 +1,39 @@
 package ofproto
 
 import (
-	"cmp"
 	"slices"
 
-	"sluice/dpif/flow"
 	"sluice/internal/coverage"
 	"sluice/internal/poll"
-	"sluice/internal/vlog"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/proto/bpdu"
 	"sluice/ofproto/proto/stp"
 	"sluice/ofproto/xlate"
 )
 
-var (
-	cRevSTP = coverage.New("rev_stp")
-	rlBPDU  = vlog.NewLimiter(1, 5)
-)
+var cRevSTP = coverage.New("rev_stp")
+
+// stpShown is what others see of the states.
+var stpShown = map[stp.State]treeShown{
+	stp.Disabled:   {0, xlate.STPDisabled},
+	stp.Blocking:   {ofp.PortSTPBlock, xlate.STPBlocking},
+	stp.Listening:  {ofp.PortSTPListen, xlate.STPListening},
+	stp.Learning:   {ofp.PortSTPLearn, xlate.STPLearning},
+	stp.Forwarding: {ofp.PortSTPForward, xlate.STPForwarding},
+}
 
 // stpProto is STP on a switch.
 type stpProto struct {
-	sw    *Switch
+	treePorts[*stp.Port, stp.State, stp.Role]
 	m     *stp.Bridge // nil: off
-	ports []*stpPort  // by OpenFlow number
 	now   int64
 	dirty bool // run has something to do
 }
 
-// stpPort is a port that takes part.
-type stpPort struct {
-	port    *Port
-	m       *stp.Port
-	state   stp.State // that the switch has followed
-	role    stp.Role
-	entered int64 // ms, when
-}
+type stpPort = treePort[*stp.Port, stp.State, stp.Role]
 
-func newSTP(sw *Switch) *stpProto { return &stpProto{sw: sw} }
-
-func (s *stpProto) find(p *Port) *stpPort {
-	for _, sp := range s.ports {
-		if sp.port == p {
-			return sp
-		}
-	}
-	return nil
+func newSTP(sw *Switch) *stpProto {
+	return &stpProto{treePorts: treePorts[*stp.Port, stp.State, stp.Role]{sw: sw, name: "STP", shown: stpShown, cRev: cRevSTP}}
 }
 
 func (s *stpProto) configure(now int64) bool {
@@ -78,7 +66,7 @@ func (s *stpProto) configure(now int64) bool {
 			s.configurePort(p, &c, now)
 		}
 	}
-	s.follow(now)
+	s.follow(now, s.forget)
 	s.dirty = true
 	s.sw.protocols.seq++
 	return true
@@ -87,17 +75,15 @@ func (s *stpProto) configure(now int64) bool {
 func (s *stpProto) configurePort(p *Port, c *STPPortConfig, now int64) {
 	sp := s.find(p)
 	if sp == nil {
-		sp = &stpPort{port: p, m: s.m.AddPort(c.Number, p.Name), entered: now}
-		s.ports = append(s.ports, sp)
-		slices.SortFunc(s.ports, func(x, y *stpPort) int { return cmp.Compare(x.port.OFPort, y.port.OFPort) })
+		sp = s.add(p, s.m.AddPort(c.Number, p.Name), now)
 	}
-	sp.followLink(now)
+	followLink(sp, now)
 	sp.m.SetPriority(c.Priority, now)
 	sp.m.SetPathCost(c.PathCost, now)
 }
 
-// followLink has the port take part while its link is up.
-func (sp *stpPort) followLink(now int64) {
+// followLink has a port take part while its link is up.
+func followLink(sp *stpPort, now int64) {
 	up := sp.port.Dev.Carrier()
 	if up == (sp.m.State() != stp.Disabled) {
 		return
@@ -114,13 +100,12 @@ func (sp *stpPort) followLink(now int64) {
 // drop has a port take part no longer.
 func (s *stpProto) drop(sp *stpPort, now int64) {
 	sp.m.Remove(now)
-	s.followPort(sp, now)
+	s.followPort(sp, now, s.forget)
 	s.remove(sp)
 }
 
-func (s *stpProto) remove(sp *stpPort) {
-	s.ports = slices.DeleteFunc(s.ports, func(x *stpPort) bool { return x == sp })
-}
+// forget forgets all addresses: the topology is another one.
+func (s *stpProto) forget(*Port) { s.sw.dp.ForgetAddresses(s.sw) }
 
 func (s *stpProto) portGone(p *Port) {
 	if sp := s.find(p); sp != nil {
@@ -142,52 +127,18 @@ func (s *stpProto) run(now int64) (changed bool) {
 	s.now, s.dirty = now, false
 	s.m.Run(now)
 	for _, sp := range s.ports {
-		sp.followLink(now)
+		followLink(sp, now)
 	}
-	changed = s.follow(now)
+	changed = s.follow(now, s.forget)
 	if s.m.TakeFlush() {
 		s.sw.dp.ForgetAddresses(s.sw)
 	}
 	for _, f := range s.m.TakeFrames() {
-		for _, sp := range s.ports {
-			if sp.m == f.Port {
-				s.sw.sendBPDU(sp.port, &f.BPDU, "STP", now)
-			}
+		if sp := s.of(f.Port); sp != nil {
+			s.send(sp.port, &f.BPDU, now)
 		}
 	}
 	return changed
-}
-
-// follow takes over the states of all ports and reports whether one changed.
-func (s *stpProto) follow(now int64) (changed bool) {
-	for _, sp := range s.ports {
-		changed = s.followPort(sp, now) || changed
-	}
-	if changed {
-		cRevSTP.Inc()
-	}
-	return changed
-}
-
-func (s *stpProto) followPort(sp *stpPort, now int64) bool {
-	state := sp.m.State()
-	if role := sp.m.Role(); role != sp.role {
-		sp.role = role
-		s.sw.protocols.seq++
-	}
-	if state == sp.state {
-		return false
-	}
-	dpifLog.Dbg("port %s: STP state changed from %s to %s", sp.port.Name, sp.state, state)
-	if state.Learns() != sp.state.Learns() {
-		s.sw.dp.ForgetAddresses(s.sw)
-	}
-	sp.state, sp.entered = state, now
-	s.sw.protocols.seq++
-	bits := map[stp.State]ofp.PortState{stp.Listening: ofp.PortSTPListen, stp.Learning: ofp.PortSTPLearn,
-		stp.Forwarding: ofp.PortSTPForward, stp.Blocking: ofp.PortSTPBlock}
-	s.sw.SetPortState(sp.port.OFPort, bits[state], ofp.PortSTPMask)
-	return true
 }
 
 func (s *stpProto) wait(set *poll.Set) {
@@ -204,41 +155,7 @@ func (s *stpProto) wait(set *poll.Set) {
 	}
 }
 
-func (s *stpProto) mayEnable(*Port) bool { return true }
-
-func (s *stpProto) describe(p *Port, x *xlate.Port) {
-	// Ports that take no part swallow BPDUs.
-	x.Hears |= xlate.SlowSTP
-	sp := s.find(p)
-	if sp == nil {
-		return
-	}
-	switch sp.state {
-	case stp.Disabled:
-		x.STP = xlate.STPDisabled
-	case stp.Blocking:
-		x.STP = xlate.STPBlocking
-	case stp.Listening:
-		x.STP = xlate.STPListening
-	case stp.Learning:
-		x.STP = xlate.STPLearning
-	case stp.Forwarding:
-		x.STP = xlate.STPForwarding
-	}
-}
-
-// sendBPDU sends a BPDU out of p.
-func (sw *Switch) sendBPDU(p *Port, m *bpdu.BPDU, name string, now int64) {
-	src := p.Dev.EtherAddr()
-	if src == (flow.MAC{}) {
-		dpifLog.WarnRL(rlBPDU, "%s port %d: cannot send %s BPDU on a port which does not have a configured source MAC address.",
-			sw.name, p.OFPort, name)
-		return
-	}
-	if err := sw.sendFrame(p, m.Frame(src), now); err != nil {
-		dpifLog.WarnRL(rlBPDU, "%s: sending a BPDU on port %s fails: %v", sw.name, p.Name, err)
-	}
-}
+func (s *stpProto) describe(p *Port, x *xlate.Port) { x.STP = s.hears(p, x) }
 
 // STPStatus is STP on a bridge.
 type STPStatus struct {
@@ -296,6 +213,3 @@ func (sw *Switch) STPTopologyChange(now int64) (ok bool) {
 	s.dirty = true
 	return true
 }
-
-// SpanningTreeSeq changes when what the database shows of STP and RSTP may have.
-func (sw *Switch) SpanningTreeSeq() uint64 { return sw.protocols.seq }
