@@ -9,10 +9,7 @@ var lacpCommands = []command{
 
 func lacpShow(stats bool) func(*Env, *unixctl.Request) {
 	return func(env *Env, r *unixctl.Request) {
-		name := ""
-		if len(r.Args) > 0 {
-			name = r.Args[0]
-		}
+		name := optional(r)
 		var out []byte
 		found := name == ""
 		for _, sw := range env.Bridges.Switches() {
