@@ -131,6 +131,8 @@ type bridge struct {
 	dpid      uint64
 	minMTU    int    // of the ports with an MTU of their own; 0: never was one
 	treeSeq   uint64 // of the spanning trees' state in the database
+	// vlanChanges are those that the database may not have yet.
+	vlanChanges []vlanChange
 }
 
 // port is a Port row: a bundle of interfaces.

@@ -32,30 +32,44 @@ func (b *Bridges) autoAttach(br *bridge) ofproto.AutoAttachConfig {
 	return c
 }
 
+// vlanChange is a VLAN that Auto Attach wants a port to carry, or no longer.
+type vlanChange struct {
+	port string
+	lldp.Change
+}
+
 // attachVLANs writes the VLANs that Auto Attach wants into the trunks of Port rows.
 // A port without trunks would carry all VLANs, so it becomes an access port.
+//
+// Nothing else remembers the changes, so those of a transaction that fails are written
+// again with the next one: br keeps them until statusWriter says that they are there.
 func attachVLANs(t *client.Txn, br *bridge) {
-	trunks := map[*port][]int64{}
 	br.sw.TakeVLANChanges(func(name string, c lldp.Change) {
-		p := br.ports[name]
-		if p == nil || p.row == nil {
-			return
+		if p := br.ports[name]; p != nil && p.row != nil {
+			log.Info("ifname=%s, vlan=%d, remove=%t", name, c.VLAN, c.Remove)
+			br.vlanChanges = append(br.vlanChanges, vlanChange{name, c})
 		}
-		log.Info("ifname=%s, vlan=%d, remove=%t", name, c.VLAN, c.Remove)
+	})
+	trunks := map[*port][]int64{}
+	for _, c := range br.vlanChanges {
+		p := br.ports[c.port]
+		if p == nil || p.row == nil {
+			continue
+		}
 		old, ok := trunks[p]
 		if !ok {
 			old = p.row.Trunks
 		}
 		v := int64(c.VLAN)
 		if found := slices.Contains(old, v); found != c.Remove {
-			return
+			continue
 		}
 		next := slices.DeleteFunc(slices.Clone(old), func(o int64) bool { return o == v })
 		if !c.Remove {
 			next = append(next, v)
 		}
 		trunks[p] = next
-	})
+	}
 	for _, p := range br.sortedPorts() {
 		next, ok := trunks[p]
 		if !ok {

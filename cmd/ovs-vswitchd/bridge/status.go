@@ -50,8 +50,10 @@ func (w *statusWriter) run(b *Bridges, now int64) {
 	case client.Uncommitted, client.Incomplete:
 		return
 	case client.Success, client.Unchanged:
+		b.forgetVLANChanges()
 	case client.Error:
 		log.ErrRL(rlAdd, "database refuses the status of the switch: %s", w.txn.Err())
+		b.forgetVLANChanges() // it would refuse them again
 	default:
 		w.refreshAll = true
 	}
@@ -93,6 +95,13 @@ func (w *statusWriter) wait(b *Bridges, s *poll.Set) {
 		s.Immediate()
 	case len(b.bridges) > 0:
 		s.Timer(w.statsAt)
+	}
+}
+
+// forgetVLANChanges: the database has them.
+func (b *Bridges) forgetVLANChanges() {
+	for _, br := range b.bridges {
+		br.vlanChanges = nil
 	}
 }
 
