@@ -91,16 +91,17 @@ func (ctx *context) sendGroup(in *Bundle, t *tags, ipv4 bool) {
 	switch {
 	case ok:
 		for _, id := range listeners {
-			out = ctx.addMcast(out, in, id, "forwarding to mcast group port", "mcast group port is unknown, dropping",
-				"mcast group port is input port, dropping")
+			out = ctx.addMcast(out, in, id, &groupTexts)
 		}
-		out = ctx.addRouters(ctx.addFlood(out, in, t), in, t)
+		out = ctx.addPorts(out, in, t, ms.FloodPorts(), &floodTexts)
+		out = ctx.addRouters(out, in, t)
 	case ms.FloodUnregistered():
 		ctx.report(NodeDetail, "unregistered multicast, flooding")
 		ctx.normalFlood(in, t)
 		return
 	default:
-		out = ctx.addFlood(ctx.addRouters(out, in, t), in, t)
+		out = ctx.addRouters(out, in, t)
+		out = ctx.addPorts(out, in, t, ms.FloodPorts(), &floodTexts)
 	}
 	ctx.toBundles(out, t)
 }
@@ -109,51 +110,56 @@ func (ctx *context) sendGroup(in *Bundle, t *tags, ipv4 bool) {
 // to the bundles that are to get them as well.
 func (ctx *context) sendReport(in *Bundle, t *tags) {
 	out := ctx.addRouters(nil, in, t)
-	for _, id := range ctx.bridge.Mcast.ReportPorts() {
-		if b := ctx.snap.Bundle(id); b != nil && !b.includes(t) {
-			ctx.report(NodeDetail, "mcast port is on another vlan, dropping the Report")
-			continue
-		}
-		out = ctx.addMcast(out, in, id, "forwarding report to mcast flagged port", "mcast port is unknown, dropping the report",
-			"mcast port is input port, dropping the Report")
-	}
-	ctx.toBundles(out, t)
+	ctx.toBundles(ctx.addPorts(out, in, t, ctx.bridge.Mcast.ReportPorts(), &reportTexts), t)
 }
+
+// mcastTexts are what a trace says of a bundle that is to get a packet.
+type mcastTexts struct{ forward, unknown, input, otherVLAN string }
+
+var (
+	groupTexts = mcastTexts{"forwarding to mcast group port", "mcast group port is unknown, dropping",
+		"mcast group port is input port, dropping", ""}
+	routerTexts = mcastTexts{"forwarding to mcast router port", "mcast router port is unknown, dropping",
+		"mcast router port is input port, dropping", "mcast router is on another vlan, dropping"}
+	floodTexts = mcastTexts{"forwarding to mcast flood port", "mcast flood port is unknown, dropping",
+		"mcast flood port is input port, dropping", "mcast flood port is on another vlan, dropping"}
+	reportTexts = mcastTexts{"forwarding report to mcast flagged port", "mcast port is unknown, dropping the report",
+		"mcast port is input port, dropping the Report", "mcast port is on another vlan, dropping the Report"}
+)
 
 func (ctx *context) addRouters(out []*Bundle, in *Bundle, t *tags) []*Bundle {
 	var room [8]mcast.Router
 	for _, r := range ctx.bridge.Mcast.AppendRouters(room[:0]) {
 		if r.VLAN != t[0].vid && ctx.snap.Bundle(r.Port) != nil {
-			ctx.report(NodeDetail, "mcast router is on another vlan, dropping")
+			ctx.report(NodeDetail, routerTexts.otherVLAN)
 			continue
 		}
-		out = ctx.addMcast(out, in, r.Port, "forwarding to mcast router port", "mcast router port is unknown, dropping",
-			"mcast router port is input port, dropping")
+		out = ctx.addMcast(out, in, r.Port, &routerTexts)
 	}
 	return out
 }
 
-func (ctx *context) addFlood(out []*Bundle, in *Bundle, t *tags) []*Bundle {
-	for _, id := range ctx.bridge.Mcast.FloodPorts() {
+// addPorts adds those of the bundles that carry the packet's VLAN.
+func (ctx *context) addPorts(out []*Bundle, in *Bundle, t *tags, ids []BundleID, texts *mcastTexts) []*Bundle {
+	for _, id := range ids {
 		if b := ctx.snap.Bundle(id); b != nil && !b.includes(t) {
-			ctx.report(NodeDetail, "mcast flood port is on another vlan, dropping")
+			ctx.report(NodeDetail, texts.otherVLAN)
 			continue
 		}
-		out = ctx.addMcast(out, in, id, "forwarding to mcast flood port", "mcast flood port is unknown, dropping",
-			"mcast flood port is input port, dropping")
+		out = ctx.addMcast(out, in, id, texts)
 	}
 	return out
 }
 
 // addMcast adds a bundle to those that get the packet, and reports what becomes of it.
-func (ctx *context) addMcast(out []*Bundle, in *Bundle, id BundleID, forward, unknown, input string) []*Bundle {
+func (ctx *context) addMcast(out []*Bundle, in *Bundle, id BundleID, texts *mcastTexts) []*Bundle {
 	switch b := ctx.snap.Bundle(id); b {
 	case nil:
-		ctx.report(NodeWarn, unknown)
+		ctx.report(NodeWarn, texts.unknown)
 	case in:
-		ctx.report(NodeDetail, input)
+		ctx.report(NodeDetail, texts.input)
 	default:
-		ctx.report(NodeDetail, forward)
+		ctx.report(NodeDetail, texts.forward)
 		return append(out, b)
 	}
 	return out
