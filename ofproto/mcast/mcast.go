@@ -216,6 +216,9 @@ func (t *Table) join(k groupKey, port Port, sec int64) bool {
 		t.dirty = true
 	}
 	g.members = append(g.members, member{port, sec + t.idleTime})
+	// Run looks at groups that nobody refreshes; here a listener keeps the group while
+	// others may have left without a word.
+	t.expire(g, sec)
 	return learned
 }
 

@@ -60,6 +60,21 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestSilentListener has one listener fall silent while others keep its group, and one
+// that Run looks at before it, from ageing.
+func TestSilentListener(t *testing.T) {
+	tab := table()
+	tab.Apply(join(1), 0, 1, 0)
+	for now := int64(0); now <= 300000; now += 60000 {
+		tab.Apply(join(2), 0, 2, now+1000)
+		tab.Apply(join(1), 0, 2, now+2000)
+		tab.Run(now + 2000)
+	}
+	if l, _ := tab.AppendListeners(nil, ipv4(1), 0); len(l) != 1 || l[0] != 2 {
+		t.Errorf("%v listen", l)
+	}
+}
+
 func TestRouters(t *testing.T) {
 	tab := table()
 	q := &Message{Kind: Query, HasSource: true}
