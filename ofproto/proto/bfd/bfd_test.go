@@ -33,6 +33,18 @@ func newEnd(name string, disc uint32, mac flow.MAC, cfg Config, now int64) *end 
 	return e
 }
 
+// pair makes the two ends of a link.
+func pair(now int64) (a, b *end) {
+	return newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
+}
+
+// upPair is pair, and lets time pass until the sessions are up.
+func upPair() (now int64, a, b *end) {
+	const start = 10000
+	a, b = pair(start)
+	return warp(start, 4100, 100, a, b), a, b
+}
+
 func (e *end) env() Env {
 	return Env{Rand: func(int) int { return 0 }, RxPackets: func() uint64 { return e.rx }}
 }
@@ -149,9 +161,7 @@ func TestFrame(t *testing.T) {
 }
 
 func TestUpAndDown(t *testing.T) {
-	now := int64(10000)
-	a, b := newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
-	now = warp(now, 4100, 100, a, b)
+	now, a, b := upPair()
 	a.want(t, now, Up, DiagNone, true)
 	b.want(t, now, Up, DiagNone, true)
 	if a.s.flags != 0 || b.s.flags != 0 {
@@ -187,9 +197,7 @@ func TestUpAndDown(t *testing.T) {
 // TestOneWay cuts one direction: who hears nothing says so, and the other end of the
 // link goes down too.
 func TestOneWay(t *testing.T) {
-	now := int64(10000)
-	a, b := newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
-	now = warp(now, 4100, 100, a, b)
+	now, a, b := upPair()
 	a.cut = true
 	now = warp(now, 8200, 100, a, b)
 	b.want(t, now, Down, DiagExpired, false)
@@ -201,9 +209,7 @@ func TestOneWay(t *testing.T) {
 }
 
 func TestConcatenatedPathDown(t *testing.T) {
-	now := int64(10000)
-	a, b := newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
-	now = warp(now, 4100, 100, a, b)
+	now, a, b := upPair()
 	cfg := defaults()
 	cfg.CpathDown = true
 	a.s.Configure(cfg, now)
@@ -215,9 +221,7 @@ func TestConcatenatedPathDown(t *testing.T) {
 // TestIntervals changes intervals of a session that is up: they hold when the poll
 // sequence has ended.
 func TestIntervals(t *testing.T) {
-	now := int64(10000)
-	a, b := newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
-	now = warp(now, 4100, 100, a, b)
+	now, a, b := upPair()
 	cfg := defaults()
 	cfg.MinTx = 200
 	a.s.Configure(cfg, now)
@@ -350,7 +354,7 @@ func TestOverride(t *testing.T) {
 
 func TestReceiveRejects(t *testing.T) {
 	now := int64(10000)
-	a, b := newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
+	a, b := pair(now)
 	good := b.s.AppendFrame(nil, macB, now)
 	for name, change := range map[string]func(f []byte) []byte{
 		"TTL 254":          func(f []byte) []byte { f[22] = 254; return f },
@@ -373,7 +377,7 @@ func TestReceiveRejects(t *testing.T) {
 
 func TestDetails(t *testing.T) {
 	now := int64(10000)
-	a, b := newEnd("p0", 1, macA, defaults(), now), newEnd("p1", 2, macB, defaults(), now)
+	a, b := pair(now)
 	now = warp(now, 3100, 100, a, b)
 	const want = `  Forwarding: true
   Detect Multiplier: 3

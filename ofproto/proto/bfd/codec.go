@@ -8,7 +8,7 @@ import (
 	"sluice/netdev/packet"
 )
 
-// State is the state of a session, numbered as in a packet.
+// State is the state of a session, numbered as in a packet, which has two bits for it.
 type State uint8
 
 // The states (RFC 5880 section 4.1).
@@ -20,12 +20,7 @@ const (
 )
 
 // String returns stock's name of s.
-func (s State) String() string {
-	if int(s) < len(stateNames) {
-		return stateNames[s]
-	}
-	return "invalid"
-}
+func (s State) String() string { return stateNames[s] }
 
 var stateNames = [...]string{"admin_down", "down", "init", "up"}
 
