@@ -113,23 +113,9 @@ func (x *lacpProtocol) portGone(p *Port) {
 // receive implements protocol.
 func (x *lacpProtocol) receive(p *Port, frame []byte, now int64) {
 	if g := x.of(p); g != nil {
-		g.lacp.Process(uint64(p.OFPort), payload(frame), now)
+		_, b := flow.EtherPayload(frame)
+		g.lacp.Process(uint64(p.OFPort), b, now)
 	}
-}
-
-// payload returns what follows the Ethernet header and VLAN tags of a frame.
-func payload(frame []byte) []byte {
-	const tagSize = 4
-	n := 12
-	for len(frame) >= n+2 {
-		switch binary.BigEndian.Uint16(frame[n:]) {
-		case flow.EthVLAN, flow.EthQinQ:
-			n += tagSize
-		default:
-			return frame[n+2:]
-		}
-	}
-	return nil
 }
 
 // run implements protocol.

@@ -42,15 +42,11 @@ const (
 )
 
 const (
-	opcodeCCM  = 1
-	firstTLV   = 70 // offset of the TLVs from behind the field that says so
-	flagRDI    = 0x80
-	rateMask   = 0x07
-	vlanCFI    = 0x1000
-	vlanVID    = 0x0fff
-	vlanType   = 0x8100
-	qinqType   = 0x88a8
-	maxVLANTag = 2
+	opcodeCCM = 1
+	firstTLV  = 70 // offset of the TLVs from behind the field that says so
+	flagRDI   = 0x80
+	rateMask  = 0x07
+	vlanVID   = 0x0fff
 )
 
 // CCM is a continuity check message (IEEE 802.1ag clause 21.6).  The members from
@@ -127,7 +123,7 @@ func appendHeader(b []byte, dst, src flow.MAC, tci uint16) []byte {
 	b = append(b, dst[:]...)
 	b = append(b, src[:]...)
 	if tci != 0 {
-		b = binary.BigEndian.AppendUint16(b, vlanType)
+		b = binary.BigEndian.AppendUint16(b, flow.EthVLAN)
 		b = binary.BigEndian.AppendUint16(b, tci)
 	}
 	return binary.BigEndian.AppendUint16(b, EtherType)
@@ -136,23 +132,9 @@ func appendHeader(b []byte, dst, src flow.MAC, tci uint16) []byte {
 // payload returns what follows the Ethernet header and the VLAN tags of a CFM frame,
 // and the source address; ok is false if there is no such.
 func payload(frame []byte) (b []byte, src flow.MAC, ok bool) {
-	if len(frame) < 14 {
+	typ, b := flow.EtherPayload(frame)
+	if typ != EtherType {
 		return nil, src, false
 	}
-	src = flow.MAC(frame[6:12])
-	b = frame[12:]
-	for range maxVLANTag + 1 {
-		if len(b) < 2 {
-			break
-		}
-		switch binary.BigEndian.Uint16(b) {
-		case EtherType:
-			return b[2:], src, true
-		case vlanType, qinqType:
-			b = b[min(4, len(b)):]
-		default:
-			return nil, src, false
-		}
-	}
-	return nil, src, false
+	return b, flow.MAC(frame[6:12]), true
 }

@@ -354,17 +354,9 @@ func decodeElement(v []byte) *Element {
 // payload returns what follows the Ethernet header and the VLAN tags of a frame; ok is
 // false if it is no LLDP frame.
 func payload(frame []byte) (b []byte, ok bool) {
-	if len(frame) < 14 || flow.MAC(frame) != DstMAC {
+	typ, b := flow.EtherPayload(frame)
+	if typ != EtherType || flow.MAC(frame) != DstMAC {
 		return nil, false
 	}
-	for b = frame[12:]; len(b) >= 2; b = b[min(4, len(b)):] {
-		switch binary.BigEndian.Uint16(b) {
-		case EtherType:
-			return b[2:], true
-		case 0x8100, 0x88a8:
-		default:
-			return nil, false
-		}
-	}
-	return nil, false
+	return b, true
 }
