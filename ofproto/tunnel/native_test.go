@@ -249,3 +249,24 @@ func TestNativeSettles(t *testing.T) {
 		t.Errorf("%d changes", n.Seq()-seq)
 	}
 }
+
+// A host tells of links and addresses that change no route, and what is told again is no
+// change.
+func TestSameRoutes(t *testing.T) {
+	b := &bed{seq: 1, rts: 1, addrs: []netip.Prefix{netip.MustParsePrefix("1.1.2.88/24")}}
+	b.routes = []Route{
+		{Prefix: netip.MustParsePrefix("1.1.0.0/16"), Device: "br0", Gateway: netip.MustParseAddr("1.1.2.1")},
+		{Prefix: netip.MustParsePrefix("1.1.2.0/24"), Device: "br0"},
+	}
+	n := NewNative(b.host())
+	n.Run(0)
+	seq := n.Seq()
+	b.rts = 2
+	if n.Run(1); n.Seq() != seq {
+		t.Errorf("%d changes", n.Seq()-seq)
+	}
+	b.rts, b.routes = 3, b.routes[:1]
+	if n.Run(2); n.Seq() == seq {
+		t.Error("a route less is no change")
+	}
+}

@@ -52,13 +52,16 @@ func (t *Routes) list() []Route {
 	return nil
 }
 
-// publish makes list, which the caller gives up, the table.
+// publish makes list, which the caller gives up, the table.  One that is as it was is no
+// change: hosts hear of their links and addresses all the time.
 func (t *Routes) publish(list []Route) {
 	slices.SortStableFunc(list, func(a, b Route) int {
 		return cmp.Or(cmp.Compare(b.priority(), a.priority()), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Mark, b.Mark))
 	})
-	t.routes.Store(&list)
-	t.seq++
+	if !slices.Equal(list, t.list()) {
+		t.routes.Store(&list)
+		t.seq++
+	}
 }
 
 // SetSystem replaces the host's own routes.  One without a Source gets one; one for

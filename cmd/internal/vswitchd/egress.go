@@ -11,8 +11,8 @@ import (
 // egress tells tunnels by which device they leave the host.
 type egress struct{ routes *tunnel.Routes }
 
-// RouteSeq implements vport.Router.
-func (e egress) RouteSeq() uint64 { return e.routes.Seq() }
+// RouteSeq implements vport.Router: the carrier is the link's.
+func (e egress) RouteSeq() uint64 { return e.routes.Seq() + rtnl.LinkSeq() }
 
 // Egress implements vport.Router.
 func (e egress) Egress(dst netip.Addr, mark uint32) (device string, carrier bool) {
