@@ -34,6 +34,7 @@ type Neighbors struct {
 	asked   map[neighborKey]int64 // when those that are not known were asked last
 	aging   int64                 // ms; 0: defaultAgingMs
 	seq     uint64
+	due     int64 // nothing has expired before; 0: there is nothing
 }
 
 type neighborKey struct {
@@ -51,6 +52,13 @@ func (n *Neighbors) agingLocked() int64 {
 		return defaultAgingMs
 	}
 	return n.aging
+}
+
+// expectLocked notes that something expires at a time.
+func (n *Neighbors) expectLocked(at int64) {
+	if n.due == 0 || at < n.due {
+		n.due = at
+	}
 }
 
 // Seq changes when an address is learned, changes, or is forgotten.
@@ -89,6 +97,7 @@ func (n *Neighbors) Use(bridge string, ip netip.Addr, now int64, can bool) (ask 
 		n.asked = map[neighborKey]int64{}
 	}
 	n.asked[k] = now
+	n.expectLocked(now + askMs)
 	return true
 }
 
@@ -104,7 +113,9 @@ func (n *Neighbors) Set(bridge string, ip netip.Addr, mac flow.MAC, now int64) {
 	if n.entries == nil {
 		n.entries = map[neighborKey]neighbor{}
 	}
-	n.entries[k] = neighbor{mac, now + n.agingLocked()}
+	e := neighbor{mac, now + n.agingLocked()}
+	n.entries[k] = e
+	n.expectLocked(e.expires)
 	delete(n.asked, k)
 	if !ok || old.mac != mac || old.expires <= now {
 		n.seq++
@@ -145,29 +156,32 @@ func (n *Neighbors) FlushBridge(name string) {
 func (n *Neighbors) Run(now int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.due == 0 || now < n.due {
+		return
+	}
+	n.due = 0
 	for k, e := range n.entries {
 		if e.expires <= now {
 			delete(n.entries, k)
 			n.seq++
+		} else {
+			n.expectLocked(e.expires)
 		}
 	}
 	for k, at := range n.asked {
 		if now >= at+askMs {
 			delete(n.asked, k)
+		} else {
+			n.expectLocked(at + askMs)
 		}
 	}
 }
 
-// Next is when Run has something to do, if at all.
+// Next is when Run may have something to do, if at all.
 func (n *Neighbors) Next() (at int64, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, e := range n.entries {
-		if !ok || e.expires < at {
-			at, ok = e.expires, true
-		}
-	}
-	return at, ok
+	return n.due, n.due != 0
 }
 
 // setAging sets after how long an address that nobody uses is forgotten.  Those that
@@ -179,6 +193,7 @@ func (n *Neighbors) setAging(ms, now int64) {
 	for k, e := range n.entries {
 		e.expires = min(e.expires, now+ms)
 		n.entries[k] = e
+		n.expectLocked(e.expires)
 	}
 }
 
