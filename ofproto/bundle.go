@@ -128,15 +128,14 @@ func (b *Backer) bridge(r *switchRef) *xlate.Bridge {
 			x.MayEnable = p.MayEnable // it has no link of its own
 			x.PTMode = xlate.PacketTypeAware
 		}
-		if n := b.native.host; n != nil {
-			x.Addrs = n.Addrs(p.Name)
-		}
 		if dev := tunnelDevice(p); dev != nil {
 			x.Tunnel = dev.Tunnel()
 			x.PTMode = x.Tunnel.PTMode
 			if _, ok := b.tunnels.Get(uint64(x.ID)); !ok {
 				x.ODP = dpif.PortNone
 			}
+		} else if n := b.native.host; n != nil && !isPatch(p) {
+			x.Addrs = n.Addrs(p.Name)
 		}
 		for queue, dscp := range cfg.QueueDSCP[p.OFPort] {
 			if x.SkbPriorities == nil {
