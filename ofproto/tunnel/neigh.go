@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"sluice/dpif/flow"
+	"sluice/ofproto/ofp/field"
 )
 
 const (
@@ -224,7 +225,7 @@ func (n *Neighbors) SetCommand(args []string, now int64) error {
 	if err != nil || ip.Zone() != "" {
 		return errors.New("bad IP address")
 	}
-	mac, ok := parseMAC(args[2])
+	mac, ok := field.ParseMAC(args[2])
 	if !ok {
 		return errors.New("bad MAC address")
 	}
@@ -247,21 +248,4 @@ func (n *Neighbors) AgingCommand(args []string, now int64) (string, error) {
 	return "OK", nil
 }
 
-func parseMAC(s string) (m flow.MAC, ok bool) {
-	parts := strings.Split(s, ":")
-	if len(parts) != len(m) {
-		return m, false
-	}
-	for i, p := range parts {
-		v, err := strconv.ParseUint(p, 16, 8)
-		if err != nil {
-			return m, false
-		}
-		m[i] = byte(v)
-	}
-	return m, true
-}
-
-func macText(m flow.MAC) string {
-	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
-}
+func macText(m flow.MAC) string { return string(field.AppendMAC(nil, m[:])) }
