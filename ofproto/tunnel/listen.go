@@ -98,10 +98,11 @@ func (l *Listeners) all() []Listener {
 // same packets, as GRE and ERSPAN do, the one with the lower port number gets them.
 func (l *Listeners) rebuild() {
 	t := &listenTable{cls: classifier.New(nil), ports: map[*classifier.Rule]Listener{}}
+	ports := l.all()
 	for _, name := range slices.Sorted(maps.Keys(l.devices)) {
 		dev := l.devices[name]
 		for _, a := range dev.Addrs {
-			for _, p := range l.all() {
+			for _, p := range ports {
 				r := new(classifier.Rule)
 				f, m := p.match(dev.MAC, a)
 				r.Init(&f, &m, 0)
