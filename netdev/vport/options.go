@@ -178,41 +178,39 @@ func (p *parser) extensions(v string) {
 
 // erspan reads an ERSPAN option.
 func (p *parser) erspan(key, v string) error {
-	c, flow := &p.cfg, v == "flow"
-	n, what := uint64(0), ""
+	c := &p.cfg
+	var n uint64
+	var err error
 	switch key {
 	case "erspan_idx":
-		if c.ERSPANIdxFlow = flow; !flow {
-			n, what = number(v, 16), "index"
-			c.ERSPANIdx = uint32(n)
-		}
+		n, c.ERSPANIdxFlow, err = p.flowOr("index", v, 16, 0, 0xfffff)
+		c.ERSPANIdx = uint32(n)
 	case "erspan_ver":
-		if c.ERSPANVerFlow = flow; !flow {
-			n, what = number(v, 10), "version"
-			c.ERSPANVer = uint8(n)
-		}
+		n, c.ERSPANVerFlow, err = p.flowOr("version", v, 10, 1, 2)
+		c.ERSPANVer = uint8(n)
 	case "erspan_dir":
-		if c.ERSPANDirFlow = flow; !flow {
-			n, what = number(v, 10), "direction"
-			c.ERSPANDir = uint8(n)
-		}
+		n, c.ERSPANDirFlow, err = p.flowOr("direction", v, 10, 0, 1)
+		c.ERSPANDir = uint8(n)
 	case "erspan_hwid":
-		if c.ERSPANHwIDFlow = flow; !flow {
-			n, what = number(v, 16), "hardware ID"
-			c.ERSPANHwID = uint8(n)
-		}
+		n, c.ERSPANHwIDFlow, err = p.flowOr("hardware ID", v, 16, 0, 0x3f)
+		c.ERSPANHwID = uint8(n)
 	default:
 		p.notef("unknown %s argument '%s'", p.kind.typ, key)
 	}
-	if what != "" && (n > maxERSPAN[what] || what == "version" && n == 0) {
-		p.notef("invalid erspan %s: %s", what, v)
-		return errNoted
-	}
-	return nil
+	return err
 }
 
-// maxERSPAN are the largest values of what erspan options set.
-var maxERSPAN = map[string]uint64{"index": 0xfffff, "version": 2, "direction": 1, "hardware ID": 0x3f}
+// flowOr reads "flow" or a number of a base from lo to hi, which an erspan option is.
+func (p *parser) flowOr(what, v string, base int, lo, hi uint64) (n uint64, flow bool, err error) {
+	if v == "flow" {
+		return 0, true, nil
+	}
+	if n = number(v, base); n < lo || n > hi {
+		p.notef("invalid erspan %s: %s", what, v)
+		return 0, false, errNoted
+	}
+	return n, false, nil
+}
 
 func (p *parser) payload(v string) error {
 	c := &p.cfg
