@@ -167,11 +167,14 @@ func (d *Tunnel) OpenDatapathPort() (netdev.Device, error) {
 // findEgress looks up the device that the tunnel's packets leave by; it reports that
 // it is another, or in another state.
 func (d *Tunnel) findEgress() (changed bool) {
-	if d.reg.router == nil || !d.configured || !d.cfg.Remote.IsValid() {
+	if d.reg.router == nil || !d.configured {
 		return false
 	}
 	d.seq = d.reg.router.RouteSeq()
-	dev, up := d.reg.router.Egress(d.cfg.Remote, d.cfg.EgressPktMark)
+	dev, up := "", false
+	if d.cfg.Remote.IsValid() {
+		dev, up = d.reg.router.Egress(d.cfg.Remote, d.cfg.EgressPktMark)
+	}
 	changed = dev != d.egress || up != d.carrier
 	d.egress, d.carrier = dev, up
 	return changed

@@ -193,6 +193,10 @@ func TestTunnelStatus(t *testing.T) {
 	if d.ChangeSeq() == seq {
 		t.Error("nobody hears of it")
 	}
+	if err := d.SetConfig(opts("remote_ip=flow")); err != nil {
+		t.Fatal(err)
+	}
+	check("") // any device, as packets come
 }
 
 func TestNumber(t *testing.T) {
