@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sluice/internal/vlog"
 	"sluice/netdev/packet"
 )
 
@@ -303,14 +304,20 @@ func TestPopGSO(t *testing.T) {
 	}
 }
 
-// A checksum that is partial is completed before a header hides it.
-func TestPushPartial(t *testing.T) {
-	c := newPool(t)
+// vxlanPusher pushes the header of the first of golden.
+func vxlanPusher() *Pusher {
 	p := golden[0].p
 	p.complete()
 	h, _ := p.Append(nil)
-	u := Pusher{Ports: DefaultPorts, Seq: new(atomic.Uint32)}
+	u := &Pusher{Ports: DefaultPorts, Seq: new(atomic.Uint32)}
 	u.SetHeader(VXLAN, h)
+	return u
+}
+
+// A checksum that is partial is completed before a header hides it.
+func TestPushPartial(t *testing.T) {
+	c := newPool(t)
+	u := vxlanPusher()
 	b := unhex(t, inner)
 	be.PutUint16(b[40:], packet.PseudoSum(b[14:], 17, 8))
 	i := received(c, b, false)
@@ -325,11 +332,7 @@ func TestPushPartial(t *testing.T) {
 
 func TestPushTooLong(t *testing.T) {
 	c := newPool(t)
-	p := golden[0].p
-	p.complete()
-	h, _ := p.Append(nil)
-	u := Pusher{Ports: DefaultPorts, Seq: new(atomic.Uint32)}
-	u.SetHeader(VXLAN, h)
+	u := vxlanPusher()
 	if pr := u.Push(c.Pool(), c.New(make([]byte, 65535-36+1))); pr != TooLong {
 		t.Errorf("%q", pr)
 	}
@@ -358,6 +361,17 @@ func TestAllocatesNothing(t *testing.T) {
 		}
 		c.Free(i)
 	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Nor do problems, one a packet, that are too many to be logged.
+func TestWarnAllocatesNothing(t *testing.T) {
+	vlog.SetClock(func() int64 { return 1 })
+	for range 10 {
+		GREFlags.Warn()
+	}
+	if n := testing.AllocsPerRun(100, GREFlags.Warn); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
