@@ -211,16 +211,21 @@ func (d *Dpif) FlowDump(fn func(*dpif.Flow) bool) {
 			t.do(func() { next, more = t.dump(next, &buf) })
 			used = max(used, len(buf))
 			for i := range buf {
-				if f := &buf[i]; logDpif.DbgEnabled() {
-					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
-				}
-				d.offload.describe(&buf[i])
+				d.dumped(&buf[i])
 				if !fn(&buf[i]) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// dumped logs a flow that a thread described, and adds what a device did for it.
+func (d *Dpif) dumped(f *dpif.Flow) {
+	if logDpif.DbgEnabled() {
+		d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
+	}
+	d.offload.describe(f)
 }
 
 // dump appends flows from a cursor on and returns where to go on.
@@ -261,10 +266,7 @@ func (d *Dpif) FlowSweep(at *dpif.Sweep, n int, fn func(*dpif.Flow)) (more bool)
 			n -= len(buf)
 			used = max(used, len(buf))
 			for i := range buf {
-				if f := &buf[i]; logDpif.DbgEnabled() {
-					d.logFlow("flow_dump", nil, f.UFID, &f.Key, &f.Mask, &f.Stats, f.Actions)
-				}
-				d.offload.describe(&buf[i])
+				d.dumped(&buf[i])
 				fn(&buf[i])
 			}
 		}
