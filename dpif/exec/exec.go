@@ -51,7 +51,8 @@ type Executor struct {
 	// Random draws for sample actions; a test replaces it.
 	Random func() uint32
 
-	spare []*packet.Batch // batches for copies, reused
+	spare  []*packet.Batch // batches for copies, reused
+	hashed flow.Flow       // of extract
 }
 
 // New makes an executor on c, which allocates copies.
@@ -350,30 +351,29 @@ func (x *Executor) hash(i packet.Index, h *odp.HashArg) {
 		m.DPHash = f.HashSymmetricL3L4(h.Basis, false)
 		return
 	}
-	x.ensureHash(i)
-	m.DPHash = flow.HashInt(m.Hash, h.Basis)
+	m.DPHash = flow.HashInt(x.Hash(i), h.Basis)
 }
 
-// ensureHash sets the packet's hash if nobody has yet.  What hides the 5-tuple
-// calls it first, since stock hashes when it receives.
-func (x *Executor) ensureHash(i packet.Index) {
+// Hash is the packet's hash, of its 5-tuple unless the device gave one.  It stays with
+// the packet: what hides the 5-tuple calls it first, since stock hashes when it
+// receives.
+func (x *Executor) Hash(i packet.Index) uint32 {
 	m := x.p.Meta(i)
 	if m.Offload&packet.HashValid == 0 {
-		f := x.extract(i)
-		m.Hash = f.Hash5Tuple(0)
+		m.Hash = x.extract(i).Hash5Tuple(0)
 		m.Offload |= packet.HashValid
 	}
+	return m.Hash
 }
 
-// extract is the flow of a packet as it is now; the packet's layers stay as they
-// are.
+// extract is the flow of a packet as it is now, until the next one is extracted; the
+// packet's layers stay as they are.
 func (x *Executor) extract(i packet.Index) *flow.Flow {
 	var k flow.Mini
-	var f flow.Flow
 	m := *x.p.Meta(i)
 	flow.Extract(x.p.Data(i), &m, x.p.Cold(i), &k)
-	k.Expand(&f)
-	return &f
+	k.Expand(&x.hashed)
+	return &x.hashed
 }
 
 // Drop reasons, numbered as ofproto's translation errors.

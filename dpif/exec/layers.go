@@ -82,7 +82,7 @@ func (x *Executor) pushMPLS(i packet.Index, t uint16, lse uint32) {
 	if !isMPLS(t) || x.layer(i, m.L3, 0) == nil {
 		return
 	}
-	x.ensureHash(i)
+	x.Hash(i)
 	if !x.p.PushHead(i, 4) {
 		return
 	}
@@ -206,7 +206,7 @@ func (x *Executor) pushNSH(i packet.Index, n *flow.NSH, md2 []byte) {
 	} else {
 		size += min(len(md2)&^3, maxMD2)
 	}
-	x.ensureHash(i)
+	x.Hash(i)
 	if !x.p.PushHead(i, size) {
 		return
 	}

@@ -81,7 +81,7 @@ func (t *thread) LBOutput(b *packet.Batch, id uint32) {
 	to := &t.bonds[n]
 	one := t.x.GetBatch()
 	for _, i := range b.Slice() {
-		value := t.hashOf(i) % dpif.BondBuckets
+		value := t.x.Hash(i) % dpif.BondBuckets
 		port := to.members[value]
 		if t.txPort(port) != nil {
 			// One writer: no locked instruction.

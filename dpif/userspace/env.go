@@ -241,7 +241,7 @@ func (t *thread) sendByHash(tp *txPort) {
 	queues := tp.port.txqs
 	var to [packet.BatchSize]uint32
 	for n, i := range tp.batch.Slice() {
-		to[n] = t.hashOf(i) % uint32(len(queues))
+		to[n] = t.x.Hash(i) % uint32(len(queues))
 	}
 	b := t.x.GetBatch()
 	for id, q := range queues {
@@ -256,19 +256,6 @@ func (t *thread) sendByHash(tp *txPort) {
 		}
 	}
 	t.x.PutBatch(b)
-}
-
-// hashOf is the packet's hash, of its 5-tuple unless the device gave one.
-func (t *thread) hashOf(i packet.Index) uint32 {
-	m := t.p.Meta(i)
-	if m.Offload&packet.HashValid == 0 {
-		var k flow.Mini
-		flow.Extract(t.p.Data(i), m, t.p.Cold(i), &k)
-		k.Expand(&t.hashed)
-		m.Hash = t.hashed.Hash5Tuple(0)
-		m.Offload |= packet.HashValid
-	}
-	return m.Hash
 }
 
 // kick lets the queues that sent lately collect what the kernel is done with.

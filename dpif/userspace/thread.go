@@ -117,9 +117,7 @@ type thread struct {
 	rand    rand.PCG
 	sc      [maxScratch]*scratch
 
-	// Scratch memory of one packet: what hashOf hashes, headers to push, headers
-	// that were taken off.
-	hashed flow.Flow
+	// Scratch memory of one packet: headers to push, headers that were taken off.
 	pusher tnl.Pusher
 	popped tnl.Meta
 

@@ -46,7 +46,7 @@ func (t *thread) TunnelPush(b *packet.Batch, arg *odp.TunnelPushArg) {
 	for _, i := range b.Slice() {
 		one := pr
 		if one == tnl.OK {
-			t.hashOf(i)
+			t.x.Hash(i)
 			one = u.Push(t.p, i)
 		}
 		if one != tnl.OK {
