@@ -159,9 +159,11 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 // netdevStatus writes what the device is like.
 func (w *statusWriter) netdevStatus(i *iface) {
 	t, r, d := w.txn, i.row, i.dev
+	// The link before the status: a device that comes up meanwhile is not shown as up
+	// with the status of one that is not set up yet.
+	r.SetLinkState(t, choose(d.Carrier(), "up", "down"))
 	r.SetStatus(t, d.Status())
 	r.SetAdminState(t, choose(d.AdminUp(), "up", "down"))
-	r.SetLinkState(t, choose(d.Carrier(), "up", "down"))
 	r.SetLinkResets(t, ptr(int64(d.CarrierResets())))
 	if bps, full := speed(d.Features().Current); bps > 0 {
 		r.SetLinkSpeed(t, &bps)
