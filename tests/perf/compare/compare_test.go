@@ -118,8 +118,7 @@ func buildPerf(t *testing.T) string {
 
 // start starts a switch with two hosts on ports of a type.
 func start(t *testing.T, c contender, typ string) (s *testkit.Switch, a, b *testkit.Host) {
-	os.Setenv("SLUICE_BIN", c.bin)
-	s = testkit.NewSwitch(t, testkit.Options{})
+	s = testkit.NewSwitch(t, testkit.Options{Bin: c.bin})
 	a, b = testkit.NewHost(t, "a"), testkit.NewHost(t, "b")
 	s.Veth(a, "p0", "eth0", "10.9.0.1/24")
 	s.Veth(b, "p1", "eth0", "10.9.0.2/24")

@@ -52,8 +52,7 @@ func TestBulkPorts(t *testing.T) {
 // bulkPorts appends the figures of one switch, in ms.
 func bulkPorts(t *testing.T, c contender, k bulk, n int, figures map[string][]float64) {
 	sub(t, c, func(t *testing.T) {
-		os.Setenv("SLUICE_BIN", c.bin)
-		s := testkit.NewSwitch(t, testkit.Options{Vswitchd: k.daemon})
+		s := testkit.NewSwitch(t, testkit.Options{Bin: c.bin, Vswitchd: k.daemon})
 		k.prepare(t, s, n)
 		s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
 		var add, del []string
