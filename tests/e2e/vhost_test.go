@@ -1,118 +1,26 @@
 package e2e
 
 import (
-	"bytes"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"sluice/tests/testkit"
 )
 
-// pmd is a dpdk-testpmd whose only port is a virtio-user front end.
-type pmd struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	done chan struct{}
-	mu   sync.Mutex
-	out  bytes.Buffer // guarded by mu
-}
-
-// Write collects the output.
-func (p *pmd) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *pmd) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
-
-// startPMD starts a testpmd on a socket with more arguments of its device and of
-// itself.
-func startPMD(t *testing.T, s *testkit.Switch, mode, path, dev string, args ...string) *pmd {
+// startPMD starts a testpmd whose only port is a virtio-user front end on a socket,
+// with more arguments of its device and of itself.
+func startPMD(t *testing.T, s *testkit.Switch, mode, path, dev string, args ...string) *testkit.Testpmd {
 	t.Helper()
-	p := &pmd{t: t, done: make(chan struct{})}
-	prefix := fmt.Sprintf("sluice%d", time.Now().UnixNano())
 	if strings.Contains(dev, "server=1") {
 		os.Remove(path) // left by one that was killed
 	}
-	all := []string{"-o0", "dpdk-testpmd", "-l", "0-1", "--no-huge", "-m", "200", "--no-pci", "--file-prefix=" + prefix, "--no-telemetry",
-		"--vdev=net_virtio_user0,path=" + path + dev, "--force-max-simd-bitwidth=512", "--",
-		"-i", "--total-num-mbufs=4096", "--no-flush-rx", "--forward-mode=" + mode}
-	p.cmd = s.Command("stdbuf", append(all, args...)...)
-	p.cmd.Stdout, p.cmd.Stderr = p, p
-	var err error
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() {
-		p.kill()
-		exec.Command("rm", "-rf", "/var/run/dpdk/"+prefix).Run()
-	})
-	return p
-}
-
-func (p *pmd) say(command string) { fmt.Fprintln(p.in, command) }
-
-// forward starts forwarding and waits until it has begun: what arrives before that is
-// not counted.
-func (p *pmd) forward() {
-	p.t.Helper()
-	p.say("start")
-	testkit.Eventually(p.t, 10*time.Second, "testpmd forwards", func() bool {
-		return strings.Contains(p.text(), "packets/burst=")
-	})
-}
-
-func (p *pmd) kill() {
-	p.cmd.Process.Kill()
-	<-p.done
-}
-
-func (p *pmd) quit() {
-	p.say("stop")
-	p.say("quit")
-	select {
-	case <-p.done:
-	case <-time.After(10 * time.Second):
-		p.t.Errorf("testpmd does not end:\n%s", p.text())
-		p.kill()
-	}
-}
-
-var rxPackets = regexp.MustCompile(`RX-packets: +(\d+)`)
-
-// received asks how many packets arrived.
-func (p *pmd) received() (n int) {
-	p.t.Helper()
-	before := len(rxPackets.FindAllString(p.text(), -1))
-	p.say("show port stats 0")
-	testkit.Eventually(p.t, 10*time.Second, "testpmd tells statistics", func() bool {
-		all := rxPackets.FindAllStringSubmatch(p.text(), -1)
-		if len(all) == before {
-			return false
-		}
-		n, _ = strconv.Atoi(all[len(all)-1][1])
-		return true
-	})
-	return n
+	return testkit.StartTestpmd(t, s, []string{"net_virtio_user0,path=" + path + dev},
+		[]string{"-l", "0-1", "-m", "200", "--force-max-simd-bitwidth=512"},
+		append([]string{"--total-num-mbufs=4096", "--no-flush-rx", "--forward-mode=" + mode}, args...)...)
 }
 
 // vhostSwitch is a switch with ports v0 and v1 that are wired to each other.
@@ -160,15 +68,14 @@ func sent(s *testkit.Switch, port string) int {
 }
 
 // flows waits until n more packets have come out at a front end.
-func flows(t *testing.T, p *pmd, n int, what string) {
+func flows(t *testing.T, p *testkit.Testpmd, n int, what string) {
 	t.Helper()
-	t.Helper()
-	begin := p.received()
-	testkit.Eventually(t, 15*time.Second, what, func() bool { return p.received() >= begin+n })
+	begin := p.Received()
+	testkit.Eventually(t, 15*time.Second, what, func() bool { return p.Received() >= begin+n })
 }
 
 func TestVhostUserFrontEnds(t *testing.T) {
-	testkit.Need(t, "dpdk-testpmd")
+	testkit.Need(t, "dpdk-testpmd", "stdbuf")
 	two := []string{"--rxq=2", "--txq=2"}
 	for _, typ := range []string{"dpdkvhostuserclient", "vhostuser"} {
 		s := vhostSwitch(t, typ)
@@ -202,21 +109,21 @@ func TestVhostUserFrontEnds(t *testing.T) {
 					t.Errorf("%s rings, want %s", got, c.rings)
 				}
 				before := sent(s, "v1")
-				to.forward()
-				from.forward()
+				to.Forward()
+				from.Forward()
 				flows(t, to, 2000, "packets arrive")
-				from.say("stop")
+				from.Say("stop")
 				want := 0
 				testkit.Eventually(t, 5*time.Second, "the switch is idle", func() bool {
 					was := want
 					want = sent(s, "v1") - before
 					return want == was
 				})
-				if got := to.received(); got != want {
-					t.Errorf("%d packets arrive, %d were sent:\n%s", got, want, to.text())
+				if got := to.Received(); got != want {
+					t.Errorf("%d packets arrive, %d were sent", got, want)
 				}
-				from.quit()
-				to.quit()
+				from.Quit()
+				to.Quit()
 				linkIs(t, s, "v0", "down")
 				linkIs(t, s, "v1", "down")
 			})
@@ -227,22 +134,22 @@ func TestVhostUserFrontEnds(t *testing.T) {
 // A front end is killed and comes again, the switch is killed and comes again, the
 // port goes, all under traffic.
 func TestVhostUserRestarts(t *testing.T) {
-	testkit.Need(t, "dpdk-testpmd")
+	testkit.Need(t, "dpdk-testpmd", "stdbuf")
 	const typ = "dpdkvhostuserclient"
 	s := vhostSwitch(t, typ)
 	for _, dev := range []string{",server=1,mrg_rxbuf=1", ",server=1,packed_vq=1"} {
 		to := startPMD(t, s, "rxonly", socketOf(s, "v1", typ), dev)
 		from := startPMD(t, s, "txonly", socketOf(s, "v0", typ), dev)
 		linkIs(t, s, "v1", "up")
-		to.say("start")
-		from.say("start")
+		to.Say("start")
+		from.Say("start")
 		flows(t, to, 1000, "packets arrive")
 
-		to.kill()
+		to.Kill()
 		linkIs(t, s, "v1", "down")
 		to = startPMD(t, s, "rxonly", socketOf(s, "v1", typ), dev)
 		linkIs(t, s, "v1", "up")
-		to.say("start")
+		to.Say("start")
 		flows(t, to, 1000, "packets arrive at the new front end")
 
 		pid := s.Pid("ovs-vswitchd")
@@ -263,8 +170,8 @@ func TestVhostUserRestarts(t *testing.T) {
 		if s.Pid("ovs-vswitchd") != pid {
 			t.Error("the switch was restarted")
 		}
-		from.quit()
-		to.quit()
+		from.Quit()
+		to.Quit()
 		linkIs(t, s, "v1", "down")
 	}
 }

@@ -1,17 +1,12 @@
 package compare
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -115,93 +110,21 @@ func vhostDevice(s *testkit.Switch, port string) string {
 
 func tapDevice(_ *testkit.Switch, port string) string { return "net_tap" + port[1:] + ",iface=" + port }
 
-// console is a testpmd on core 0.
-type console struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	mu  sync.Mutex
-	out bytes.Buffer // guarded by mu
-}
-
-// Write collects the output.
-func (c *console) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.Write(b)
-}
-
-func (c *console) text() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.String()
-}
-
-func testpmd(t *testing.T, s *testkit.Switch, devices ...string) *console {
-	t.Helper()
-	prefix := fmt.Sprintf("bench%d", time.Now().UnixNano())
-	c := &console{}
-	args := []string{"-o0", "dpdk-testpmd", "--lcores=0@0,1@0", "--no-huge", "-m", "400", "--no-pci", "--no-telemetry", "--file-prefix=" + prefix}
-	for _, d := range devices {
-		args = append(args, "--vdev="+d)
-	}
-	c.cmd = s.Command("stdbuf", append(args, "--", "-i", "--total-num-mbufs=16384", "--forward-mode=flowgen", "--flowgen-flows=1")...)
-	c.cmd.Stdout, c.cmd.Stderr = c, c
-	var err error
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { c.cmd.Wait(); close(done) }()
-	t.Cleanup(func() {
-		c.cmd.Process.Kill()
-		<-done
-		if t.Failed() {
-			t.Logf("testpmd:\n%s", c.text())
-		}
-		os.RemoveAll("/var/run/dpdk/" + prefix)
-	})
-	return c
-}
-
-var rxPackets = regexp.MustCompile(`RX-packets: +(\d+)`)
-
-// received asks how many packets arrived, at both ports.
-func (c *console) received(t *testing.T) (n float64) {
-	t.Helper()
-	before := len(rxPackets.FindAllString(c.text(), -1))
-	fmt.Fprintln(c.in, "show port stats all")
-	testkit.Eventually(t, 20*time.Second, "testpmd tells statistics", func() bool {
-		all := rxPackets.FindAllStringSubmatch(c.text(), -1)
-		if len(all) < before+2 {
-			return false
-		}
-		n = 0
-		for _, m := range all[len(all)-2:] {
-			v, _ := strconv.ParseFloat(m[1], 64)
-			n += v
-		}
-		return true
-	})
-	return n
-}
-
 // throughput is the rate in Mpps, of both directions.
 func throughput(t *testing.T, w way, seconds int) float64 {
 	s := w.start(t)
-	c := testpmd(t, s, w.device(s, "p0"), w.device(s, "p1"))
-	testkit.Eventually(t, 30*time.Second, "testpmd is ready", func() bool { return strings.Contains(c.text(), "testpmd> ") })
+	c := testkit.StartTestpmd(t, s, []string{w.device(s, "p0"), w.device(s, "p1")}, []string{"--lcores=0@0,1@0", "-m", "400"},
+		"--total-num-mbufs=16384", "--forward-mode=flowgen", "--flowgen-flows=1")
+	testkit.Eventually(t, 30*time.Second, "testpmd is ready", func() bool { return strings.Contains(c.Text(), "testpmd> ") })
 	for _, port := range []string{"p0", "p1"} {
 		w.attach(s, port)
 		testkit.Eventually(t, 30*time.Second, port+" is up", func() bool { return s.Vsctl("get", "interface", port, "link_state") == "up" })
 	}
 	s.Ofctl("add-flow", "br0", "in_port=p0,actions=output:p1")
 	s.Ofctl("add-flow", "br0", "in_port=p1,actions=output:p0")
-	fmt.Fprintln(c.in, "start")
-	testkit.Eventually(t, 20*time.Second, "packets flow", func() bool { return c.received(t) > 10000 })
-	begin, start := c.received(t), time.Now()
+	c.Say("start")
+	testkit.Eventually(t, 20*time.Second, "packets flow", func() bool { return c.Received() > 10000 })
+	begin, start := c.Received(), time.Now()
 	<-time.After(time.Duration(seconds) * time.Second)
-	return (c.received(t) - begin) / time.Since(start).Seconds() / 1e6
+	return float64(c.Received()-begin) / time.Since(start).Seconds() / 1e6
 }
