@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -112,12 +113,16 @@ func TestVhostUserFrontEnds(t *testing.T) {
 				to.Forward()
 				from.Forward()
 				flows(t, to, 2000, "packets arrive")
-				from.Say("stop")
+				from.StopForwarding()
 				want := 0
 				testkit.Eventually(t, 5*time.Second, "the switch is idle", func() bool {
 					was := want
 					want = sent(s, "v1") - before
 					return want == was
+				})
+				// The last ones wait in the ring until the front end's thread has run.
+				testkit.Eventually(t, 5*time.Second, fmt.Sprintf("%d packets were sent and arrive", want), func() bool {
+					return to.Received() >= want
 				})
 				if got := to.Received(); got != want {
 					t.Errorf("%d packets arrive, %d were sent", got, want)
