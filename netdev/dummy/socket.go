@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/sockaddr"
 )
 
 // The devices open their own sockets, of the kinds that tests use ("unix:",
@@ -142,10 +144,7 @@ func withTCP(addr string, op func(int, unix.Sockaddr) error) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("%s: bad address: %w", addr, unix.EINVAL)
 	}
-	family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()})
-	if ap.Addr().Is4() {
-		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}
-	}
+	family, sa := sockaddr.Of(ap)
 	fd, err := unix.Socket(family, socketFlags, 0)
 	if err != nil {
 		return -1, err

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/errno"
+	"sluice/internal/sockaddr"
 	"sluice/internal/vlog"
 )
 
@@ -119,30 +120,16 @@ func dial(target string, defaultPort int) (int, error) {
 	if !ok {
 		return -1, unix.EAFNOSUPPORT
 	}
-	family := unix.AF_INET
-	if ap.Addr().Is6() {
-		family = unix.AF_INET6
-	}
+	family, sa := sockaddr.Of(ap)
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Connect(fd, sockaddr(ap)); err != nil {
+	if err := unix.Connect(fd, sa); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
-}
-
-func sockaddr(ap netip.AddrPort) unix.Sockaddr {
-	if a := ap.Addr(); a.Is6() {
-		sa := &unix.SockaddrInet6{Port: int(ap.Port()), Addr: a.As16()}
-		if n, err := strconv.Atoi(a.Zone()); err == nil {
-			sa.ZoneId = uint32(n)
-		}
-		return sa
-	}
-	return &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}
 }
 
 // name is the text of a socket's address.
@@ -150,11 +137,5 @@ func name(sa unix.Sockaddr, err error) string {
 	if err != nil {
 		return ""
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String()
-	}
-	return ""
+	return sockaddr.AddrPort(sa).String()
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/errno"
+	"sluice/internal/sockaddr"
 	"sluice/internal/vlog"
 )
 
@@ -60,7 +61,8 @@ func dialTCP(rest string, o *Options) (fd int, state, err error) {
 		unix.Close(fd)
 		return -1, nil, err
 	}
-	_, err = retry(func() (int, error) { return 0, unix.Connect(fd, sockaddr(ap)) })
+	_, sa := sockaddr.Of(ap)
+	_, err = retry(func() (int, error) { return 0, unix.Connect(fd, sa) })
 	switch err {
 	case nil:
 		return fd, nil, nil
@@ -103,7 +105,8 @@ func bindTCP(fd int, ap netip.AddrPort, rest string, o *Options) (netip.AddrPort
 		socketLog.Err("%s: setsockopt(SO_REUSEADDR): %s", rest, errno.Text(err))
 		return ap, err
 	}
-	if err := unix.Bind(fd, sockaddr(ap)); err != nil {
+	_, own := sockaddr.Of(ap)
+	if err := unix.Bind(fd, own); err != nil {
 		socketLog.ErrRL(bindRL, "%s: bind: %s", rest, errno.Text(err))
 		return ap, err
 	}
@@ -120,7 +123,7 @@ func bindTCP(fd int, ap netip.AddrPort, rest string, o *Options) (netip.AddrPort
 		socketLog.Err("%s: getsockname: %s", rest, errno.Text(err))
 		return ap, err
 	}
-	return addrPort(sa), nil
+	return sockaddr.AddrPort(sa), nil
 }
 
 func wrapTCP(fd int, from unix.Sockaddr) (Conn, error) {
@@ -129,15 +132,12 @@ func wrapTCP(fd int, from unix.Sockaddr) (Conn, error) {
 }
 
 func peerName(from unix.Sockaddr) string {
-	ap := addrPort(from)
+	ap := sockaddr.AddrPort(from)
 	return fmt.Sprintf("%s:%d", bracketed(ap.Addr()), ap.Port())
 }
 
 func tcpSocket(ap netip.AddrPort) (int, error) {
-	family := unix.AF_INET
-	if ap.Addr().Is6() {
-		family = unix.AF_INET6
-	}
+	family, _ := sockaddr.Of(ap)
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
@@ -256,44 +256,6 @@ func (r *resolver) resolve(host string) {
 		return
 	}
 	r.known[host] = addrs[0].Unmap()
-}
-
-func sockaddr(ap netip.AddrPort) unix.Sockaddr {
-	if a := ap.Addr(); a.Is6() {
-		return &unix.SockaddrInet6{Port: int(ap.Port()), Addr: a.As16(), ZoneId: zoneID(a.Zone())}
-	}
-	return &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}
-}
-
-func zoneID(zone string) uint32 {
-	if zone == "" {
-		return 0
-	}
-	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
-		return uint32(n)
-	}
-	if i, err := net.InterfaceByName(zone); err == nil {
-		return uint32(i.Index)
-	}
-	return 0
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(a.Addr)
-		if a.ZoneId != 0 {
-			zone := strconv.Itoa(int(a.ZoneId))
-			if i, err := net.InterfaceByIndex(int(a.ZoneId)); err == nil {
-				zone = i.Name
-			}
-			ip = ip.WithZone(zone)
-		}
-		return netip.AddrPortFrom(ip, uint16(a.Port))
-	}
-	return netip.AddrPort{}
 }
 
 // bracketed writes an IPv6 address in brackets.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/internal/sockaddr"
 	"sluice/internal/vlog"
 )
 
@@ -160,11 +161,7 @@ func (d *datagram) connect() bool {
 		if err != nil {
 			return false
 		}
-		if a := ap.Addr(); a.Is4() {
-			family, addr = unix.AF_INET, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: a.As4()}
-		} else {
-			family, addr = unix.AF_INET6, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: a.As16()}
-		}
+		family, addr = sockaddr.Of(ap)
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
