@@ -271,8 +271,9 @@ func (sw *Switch) Run(now int64) {
 	sw.flushPacketIns()
 	sw.sendGone(now)
 	sw.expire(now)
-	sw.runProtocols(now)
+	// Counters are told as they are before this turn's frames.
 	sw.runExports(now)
+	sw.runProtocols(now)
 	sw.pollPorts(now)
 	sw.runBonds(now)
 	// Translation learns flows, which changes what other packets do.

@@ -30,8 +30,12 @@ const (
 	DefaultPort     = 6343
 )
 
-// tickMs is the time between two looks at what is to be polled.
+// tickMs is the time between two looks at what is to be polled, which are at whole
+// seconds of the clock.
 const tickMs = 1000
+
+// tickAfter returns the first tick after ms now.
+func tickAfter(now int64) int64 { return (now/tickMs + 1) * tickMs }
 
 // Config is how an agent reports.
 type Config struct {
@@ -150,7 +154,7 @@ const (
 
 // New makes an agent that reports to send.
 func New(cfg Config, src Source, send func([]byte), now int64) *Agent {
-	a := &Agent{cfg: cfg, src: src, send: send, boot: now, now: now, next: now + tickMs}
+	a := &Agent{cfg: cfg, src: src, send: send, boot: now, now: now, next: tickAfter(now)}
 	a.polls = []*poller{{source: a.entity(), global: true, countdown: a.spread()}}
 	return a
 }
@@ -216,7 +220,7 @@ func (a *Agent) Run(now int64) {
 	if now < a.next {
 		return
 	}
-	a.now, a.next = now, now+tickMs
+	a.now, a.next = now, tickAfter(now)
 	for _, p := range a.polls {
 		if p.countdown == 0 {
 			continue

@@ -237,6 +237,17 @@ func TestFullDatagrams(t *testing.T) {
 	}
 }
 
+// TestTicks: counters are polled at whole seconds, whenever the agent began and however
+// late it is run.
+func TestTicks(t *testing.T) {
+	a := New(Config{Agent: netip.MustParseAddr("127.0.0.1"), Sampling: 1}, source{}, func([]byte) {}, 5300)
+	for _, c := range []struct{ run, next int64 }{{5999, 6000}, {6000, 7000}, {6400, 7000}, {7250, 8000}, {9999, 10000}} {
+		if a.Run(c.run); a.Next() != c.next {
+			t.Errorf("run at %d: next at %d, want %d", c.run, a.Next(), c.next)
+		}
+	}
+}
+
 func TestProbability(t *testing.T) {
 	for sampling, want := range map[uint32]uint32{0: 0, 1: ^uint32(0), 2: 0x7fffffff, ^uint32(0): 1} {
 		if got := Probability(sampling); got != want {
