@@ -87,8 +87,8 @@ func (s sflowSource) PortCounters(odpNo uint32) (c sflow.PortCounters, ok bool) 
 	c = sflow.PortCounters{Name: p.Name, AdminUp: p.Dev.AdminUp(), LinkUp: p.Dev.Carrier(), Stats: p.Dev.Stats(),
 		DatapathID: s.sw.cfg.DatapathID, OFPort: p.OFPort & 0xffff, Speed: defaultSpeed}
 	if f := ofp.PortFeatures(p.Dev.Features().Current); f != 0 {
-		c.Speed, c.Direction = uint64(speed(f))*1000, 2
-		if f&fullDuplex != 0 {
+		c.Speed, c.Direction = uint64(f.Speed())*1000, 2
+		if f.FullDuplex() {
 			c.Direction = 1
 		}
 	}
@@ -102,8 +102,6 @@ func (s sflowSource) PortCounters(odpNo uint32) (c sflow.PortCounters, ok bool) 
 
 // defaultSpeed is that of devices that do not tell, in bit/s.
 const defaultSpeed = 100000000
-
-const fullDuplex = ofp.Port10MbFD | ofp.Port100MbFD | ofp.Port1GbFD | ofp.Port10GbFD | ofp.Port40GbFD | ofp.Port100GbFD | ofp.Port1TbFD
 
 // Totals implements sflow.Source: of the bridges of a host the first reports them.
 func (s sflowSource) Totals(subID uint32) (t sflow.Totals, ok bool) {

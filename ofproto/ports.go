@@ -160,24 +160,8 @@ func (p *Port) describe() ofp.Port {
 	if !p.Dev.Carrier() {
 		d.State |= ofp.PortLinkDown
 	}
-	d.CurrSpeed, d.MaxSpeed = speed(d.Curr), speed(d.Supported)
+	d.CurrSpeed, d.MaxSpeed = d.Curr.Speed(), d.Supported.Speed()
 	return d
-}
-
-// speed returns the highest speed of a set of features, in kbit/s.
-func speed(f ofp.PortFeatures) uint32 {
-	for _, s := range [...]struct {
-		bits ofp.PortFeatures
-		kbps uint32
-	}{
-		{ofp.Port1TbFD, 1000000000}, {ofp.Port100GbFD, 100000000}, {ofp.Port40GbFD, 40000000}, {ofp.Port10GbFD, 10000000},
-		{ofp.Port1GbFD | ofp.Port1GbHD, 1000000}, {ofp.Port100MbFD | ofp.Port100MbHD, 100000}, {ofp.Port10MbFD | ofp.Port10MbHD, 10000},
-	} {
-		if f&s.bits != 0 {
-			return s.kbps
-		}
-	}
-	return 0
 }
 
 // live adds or takes PortLive as the rest of the state has it.

@@ -52,6 +52,11 @@ func (f PortFeatures) Speed() uint32 {
 	return 0
 }
 
+// FullDuplex says whether one of the features is a full-duplex mode.
+func (f PortFeatures) FullDuplex() bool {
+	return f&(Port10MbFD|Port100MbFD|Port1GbFD|Port10GbFD|Port40GbFD|Port100GbFD|Port1TbFD) != 0
+}
+
 // portSize is the size of a port description in version v.
 func portSize(v Version) int {
 	switch {

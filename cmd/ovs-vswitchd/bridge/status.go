@@ -7,6 +7,7 @@ import (
 	"sluice/internal/poll"
 	"sluice/netdev"
 	"sluice/ofproto"
+	"sluice/ofproto/ofp"
 	"sluice/ovsdb/client"
 	"sluice/schema/vswitch"
 )
@@ -165,9 +166,10 @@ func (w *statusWriter) netdevStatus(i *iface) {
 	r.SetStatus(t, d.Status())
 	r.SetAdminState(t, choose(d.AdminUp(), "up", "down"))
 	r.SetLinkResets(t, ptr(int64(d.CarrierResets())))
-	if bps, full := speed(d.Features().Current); bps > 0 {
-		r.SetLinkSpeed(t, &bps)
-		r.SetDuplex(t, choose(full, "full", "half"))
+	features := ofp.PortFeatures(d.Features().Current)
+	if kbps := features.Speed(); kbps > 0 {
+		r.SetLinkSpeed(t, ptr(int64(kbps)*1000))
+		r.SetDuplex(t, choose(features.FullDuplex(), "full", "half"))
 	} else {
 		r.SetLinkSpeed(t, nil)
 		r.SetDuplex(t, nil)
@@ -183,23 +185,6 @@ func (w *statusWriter) netdevStatus(i *iface) {
 		r.SetMacInUse(t, nil)
 	}
 	r.SetIfindex(t, ptr(int64(max(d.Ifindex(), 0))))
-}
-
-// speed is the link speed in bit/s and whether it is full duplex, of OpenFlow's
-// feature bits (OFPPF_*).
-func speed(features uint32) (bps int64, full bool) {
-	const fullBits = 1<<1 | 1<<3 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<9
-	for _, s := range []struct {
-		bits uint32
-		bps  int64
-	}{
-		{1 << 9, 1e12}, {1 << 8, 100e9}, {1 << 7, 40e9}, {1 << 6, 10e9}, {1<<5 | 1<<4, 1e9}, {1<<3 | 1<<2, 100e6}, {1<<1 | 1<<0, 10e6},
-	} {
-		if features&s.bits != 0 {
-			return s.bps, features&fullBits != 0
-		}
-	}
-	return 0, false
 }
 
 // statistics writes the counters that the device has.

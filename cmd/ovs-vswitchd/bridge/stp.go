@@ -8,6 +8,7 @@ import (
 
 	"sluice/ofproto"
 	"sluice/ofproto/mcast"
+	"sluice/ofproto/ofp"
 	"sluice/ofproto/proto/bpdu"
 	"sluice/ofproto/proto/rstp"
 	"sluice/ofproto/proto/stp"
@@ -72,11 +73,11 @@ func (p *port) otherConfig() map[string]string {
 
 // mbps is the speed of an interface's link; 10 Gb/s if it is not known.
 func (i *iface) mbps() uint64 {
-	bps, _ := speed(i.dev.Features().Current)
-	if bps == 0 {
+	kbps := ofp.PortFeatures(i.dev.Features().Current).Speed()
+	if kbps == 0 {
 		return 10000
 	}
-	return uint64(bps / 1e6)
+	return uint64(kbps / 1000)
 }
 
 func stpConfig(br *bridge, mirrors []ofproto.MirrorConfig) *ofproto.STPConfig {
