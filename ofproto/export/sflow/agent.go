@@ -14,6 +14,7 @@
 package sflow
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -134,9 +135,9 @@ type Agent struct {
 	send  func([]byte)
 	boot  int64 // ms
 	now   int64
-	next  int64 // tick
-	ports []Port
-	polls []*poller // by falling source
+	next  int64           // tick
+	ports map[uint32]Port // by datapath port
+	polls []*poller       // by falling source
 
 	buf      []byte
 	nSamples uint32
@@ -170,40 +171,33 @@ func (a *Agent) spread() uint32 {
 	return 1 + a.cfg.Rand(a.cfg.Polling)
 }
 
-// Config returns the agent's settings.
-func (a *Agent) Config() Config { return a.cfg }
-
 // SetPorts says which ports there are.  One that stays goes on counting its samples.
 func (a *Agent) SetPorts(ports []Port) {
-	a.ports = ports
-	polls := a.polls[:0:0]
+	type key struct{ source, odp uint32 }
+	old := make(map[key]*poller, len(a.polls))
+	polls := make([]*poller, 0, len(ports)+1)
+	for _, p := range a.polls {
+		if p.global {
+			polls = append(polls, p)
+		} else {
+			old[key{p.source, p.odp}] = p
+		}
+	}
+	a.ports = make(map[uint32]Port, len(ports))
 	for _, p := range ports {
+		a.ports[p.ODP] = p
 		if p.Ifindex == 0 {
 			continue
 		}
 		source := uint32(classIfindex<<24) | p.Ifindex&0xffffff
-		i := slices.IndexFunc(a.polls, func(q *poller) bool { return q.source == source && q.odp == p.ODP && !q.global })
-		if i >= 0 {
-			polls = append(polls, a.polls[i])
-		} else {
-			polls = append(polls, &poller{source: source, odp: p.ODP, countdown: a.spread()})
+		q := old[key{source, p.ODP}]
+		if q == nil {
+			q = &poller{source: source, odp: p.ODP, countdown: a.spread()}
 		}
+		polls = append(polls, q)
 	}
-	for _, p := range a.polls {
-		if p.global {
-			polls = append(polls, p)
-		}
-	}
-	slices.SortStableFunc(polls, func(x, y *poller) int { return int(int64(y.source) - int64(x.source)) })
+	slices.SortStableFunc(polls, func(x, y *poller) int { return cmp.Compare(y.source, x.source) })
 	a.polls = polls
-}
-
-func (a *Agent) port(odp uint32) *Port {
-	i := slices.IndexFunc(a.ports, func(p Port) bool { return p.ODP == odp })
-	if i < 0 {
-		return nil
-	}
-	return &a.ports[i]
 }
 
 // Sample reports a packet.  drops is how many samples were lost since the bridge

@@ -125,13 +125,10 @@ func (a *Agent) flush() {
 // them.
 func (a *Agent) flowSample(smp *export.Sample, drops uint32) {
 	key, arg, path := &smp.Key, smp.Arg, &smp.Path
-	in, inProto := uint32(0), uint8(0)
-	if p := a.port(key.InPort); p != nil {
-		in, inProto = p.Ifindex, p.TunnelProto
-	}
+	in := a.ports[key.InPort]
 	one := outputs(arg.Output) == 1
 	a.add(tagFlowSample, func(s *sample) {
-		s.u32(a.flowSeq, a.entity(), a.cfg.Sampling, a.pool, drops, in, arg.Output)
+		s.u32(a.flowSeq, a.entity(), a.cfg.Sampling, a.pool, drops, in.Ifindex, arg.Output)
 		s.countHere()
 		s.record(tagSwitch, func() {
 			src, dst := key.VLANs[0].TCI, arg.VLANTCI
@@ -156,7 +153,7 @@ func (a *Agent) flowSample(smp *export.Sample, drops uint32) {
 			if key.Tunnel.ID != 0 {
 				s.record(tagVNIIngress, func() { s.u32(uint32(key.Tunnel.ID)) })
 			}
-			s.record(tagTunnelIngress, func() { s.tunnel(inProto, &key.Tunnel) })
+			s.record(tagTunnelIngress, func() { s.tunnel(in.TunnelProto, &key.Tunnel) })
 		}
 	})
 }
@@ -179,10 +176,7 @@ func (a *Agent) egressProto(path *export.Path) uint8 {
 	if path.TunnelProto != 0 || !path.HasOutPort {
 		return path.TunnelProto
 	}
-	if p := a.port(path.OutPort); p != nil {
-		return p.TunnelProto
-	}
-	return 0
+	return a.ports[path.OutPort].TunnelProto
 }
 
 // labels writes an MPLS record: the next hop and the stack of received labels are
