@@ -18,8 +18,6 @@
 package ipfix
 
 import (
-	"slices"
-
 	"sluice/dpif/flow"
 	"sluice/ofproto/export"
 	"sluice/ofproto/ofp"
@@ -326,5 +324,6 @@ func (e *Exporter) export(wall int64, all bool) {
 		delete(e.cache, cacheKey{f.domain, f.kind, f.key})
 		e.sendRecord(f, sec, reason)
 	}
-	e.order = slices.Delete(e.order, 0, n)
+	clear(e.order[:n])
+	e.order = e.order[n:]
 }
