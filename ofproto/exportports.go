@@ -1,6 +1,8 @@
 package ofproto
 
 import (
+	"strconv"
+
 	"sluice/dpif"
 	"sluice/ofproto/export/ipfix"
 	"sluice/ofproto/export/sflow"
@@ -25,7 +27,8 @@ func (x *exports) followPorts(ports []*Port) {
 			// The status may need the kernel, and there may be many ports.
 			e = &exportPort{port: p, tunnel: ipfix.TunnelKindOf(p.Type), seq: p.Dev.ChangeSeq()}
 			status := p.Dev.Status()
-			e.ifc = ipfix.Interface{Type: decimal(status["if_type"]), Name: p.Name, Descr: status["if_descr"]}
+			ifType, _ := strconv.ParseUint(status["if_type"], 10, 32) // 0: the device does not tell
+			e.ifc = ipfix.Interface{Type: uint32(ifType), Name: p.Name, Descr: status["if_descr"]}
 		}
 		e.ifc.Index = uint32(max(p.Dev.Ifindex(), 0))
 		x.ports[p.DPPort] = e
@@ -36,17 +39,6 @@ func (x *exports) followPorts(ports []*Port) {
 	if x.sflow != nil {
 		x.sflow.SetPorts(list)
 	}
-}
-
-// decimal reads a number that a device tells; what is none is 0.
-func decimal(s string) (n uint32) {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0
-		}
-		n = n*10 + uint32(s[i]-'0')
-	}
-	return n
 }
 
 // describe tells translation what to sample and count.

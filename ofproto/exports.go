@@ -207,6 +207,10 @@ func (x *exports) configureIPFIX(e *ipfixExport, c *IPFIXConfig) *ipfixExport {
 		}
 		return nil
 	}
+	if n := len(c.VirtualObsID); n > ipfix.MaxVirtualObsID {
+		logIPFIX.WarnRL(rlExport, "Virtual obsevation ID too long (%d bytes), should not be longer than %d bytes.", n, ipfix.MaxVirtualObsID)
+		return x.configureIPFIX(e, nil)
+	}
 	if e == nil || !e.to.Complete() || !slices.Equal(c.Targets, e.cfg.Targets) {
 		to := export.OpenCollectors(c.Targets, ipfix.DefaultPort)
 		switch {
@@ -220,10 +224,6 @@ func (x *exports) configureIPFIX(e *ipfixExport, c *IPFIXConfig) *ipfixExport {
 			e.to.Close()
 		}
 		e.to = to
-	}
-	if n := len(c.VirtualObsID); n > ipfix.MaxVirtualObsID {
-		logIPFIX.WarnRL(rlExport, "Virtual obsevation ID too long (%d bytes), should not be longer than %d bytes.", n, ipfix.MaxVirtualObsID)
-		return x.configureIPFIX(e, nil)
 	}
 	e.cfg = *c
 	e.SetOptions(ipfix.Options{ActiveTimeoutSec: c.CacheActiveTimeout, MaxFlows: c.CacheMaxFlows, VirtualObsID: c.VirtualObsID}, x.env.Wall())

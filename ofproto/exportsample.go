@@ -8,6 +8,7 @@ import (
 	"sluice/ofproto/export/ipfix"
 	"sluice/ofproto/export/sflow"
 	"sluice/ofproto/ofp"
+	"sluice/ofproto/proto/bfd"
 )
 
 // sample gives a sample to the exporter that it is for.
@@ -33,8 +34,8 @@ func (x *exports) sample(s *export.Sample, dropped uint32) {
 // isBFD reports that a packet is one of the switch's own conversations about tunnels
 // (RFC 5881 section 8), which bridge exporters leave out.
 func isBFD(f *flow.Flow) bool {
-	const udp, control, echo = 17, 3784, 3785
-	return (f.DLType == flow.EthIPv4 || f.DLType == flow.EthIPv6) && f.NwProto == udp && (f.TpDst == control || f.TpDst == echo)
+	const udp, echo = 17, 3785
+	return (f.DLType == flow.EthIPv4 || f.DLType == flow.EthIPv6) && f.NwProto == udp && (f.TpDst == bfd.Port || f.TpDst == echo)
 }
 
 // Directions that a sample action may ask for (NX_ACTION_SAMPLE_*).

@@ -10,6 +10,7 @@
 package netflow
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -157,7 +158,7 @@ func (e *Exporter) Clear(k *Key) {
 // Limits of what waits to be sent, and of what one record can tell.
 const (
 	maxPending = 30000
-	maxBytes   = 175 << 32 // more than a 10 Gbit/s link moves in 600 seconds
+	maxBytes   = 176 << 32 // more than a 10 Gbit/s link moves in 600 seconds
 )
 
 // expire reports what was credited to r.  Records have 32-bit counters: what does
@@ -168,7 +169,7 @@ func (e *Exporter) expire(r *record) {
 	if packets == 0 {
 		return
 	}
-	if bytes >= maxBytes+1<<32 {
+	if bytes >= maxBytes {
 		log.WarnRL(rlCounter, "impossible byte counter %d", bytes)
 		bytes = 0
 	}
@@ -215,7 +216,7 @@ func (e *Exporter) timeouts(now int64) {
 			due = append(due, r)
 		}
 	}
-	slices.SortFunc(due, func(a, b *record) int { return int(int64(a.serial - b.serial)) })
+	slices.SortFunc(due, func(a, b *record) int { return cmp.Compare(a.serial, b.serial) })
 	for _, r := range due {
 		idle := r.usage.Used < r.expired
 		e.expire(r)
