@@ -30,6 +30,7 @@ import (
 	"sluice/netdev/tnl"
 	"sluice/netdev/vhostuser"
 	"sluice/netdev/vport"
+	"sluice/ofproto"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/action"
 	"sluice/ofproto/tunnel"
@@ -113,7 +114,7 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
 		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
 		NextHop: s.nextHop, Native: s.native,
-		Export: bridge.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: s.deviceAddr, SourceOf: s.sourceOf},
+		Export: ofproto.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: s.deviceAddr, SourceOf: s.sourceOf},
 	})
 	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Native: s.native, TunnelPorts: &s.tunnelPorts, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
 	d.OnMemory(s.memory)

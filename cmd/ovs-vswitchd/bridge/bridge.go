@@ -71,8 +71,9 @@ type Env struct {
 	// NextHop returns the MAC address of the next hop from a datapath's local ports
 	// to an IPv4 address; nil: it is never known.
 	NextHop func(datapathType string, remote netip.Addr) (netdev.MAC, bool)
-	// Export is for the exporters of traffic.
-	Export ExportEnv
+	// Export is for the exporters of traffic, without Totals and NextExporter, which
+	// are the bridges' own.
+	Export ofproto.ExportEnv
 	// Native is what tunnels need to know of the host.
 	Native *tunnel.Native
 }

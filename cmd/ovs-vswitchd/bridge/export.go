@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"net/netip"
-
 	"golang.org/x/sys/unix"
 
 	"sluice/dpif/flow"
@@ -13,23 +11,15 @@ import (
 	"sluice/schema/vswitch"
 )
 
-// ExportEnv is what the process gives the exporters of traffic.
-type ExportEnv struct {
-	// Wall returns ms since the epoch.
-	Wall func() int64
-	// DeviceAddr returns the address of a network device of the host, and SourceOf
-	// the host's own address on the way to another host.
-	DeviceAddr func(name string) (netip.Addr, bool)
-	SourceOf   func(to netip.Addr) (netip.Addr, bool)
-}
-
-// exportEnv is what the switches get of it.
+// exportEnv is what the switches get.
 func (b *Bridges) exportEnv() ofproto.ExportEnv {
-	e := &b.env.Export
-	return ofproto.ExportEnv{Wall: e.Wall, DeviceAddr: e.DeviceAddr, SourceOf: e.SourceOf, Totals: b.totals, NextExporter: func() uint32 {
+	e := b.env.Export
+	e.Totals = b.totals
+	e.NextExporter = func() uint32 {
 		b.exporters++
 		return b.exporters
-	}}
+	}
+	return e
 }
 
 // totals is what sFlow tells of the whole switch.
@@ -142,7 +132,8 @@ func ipfixConfig(r *vswitch.IPFIX) *ofproto.IPFIXConfig {
 		Targets: r.Targets, CacheActiveTimeout: optNumber(r.CacheActiveTimeout, 0), CacheMaxFlows: optNumber(r.CacheMaxFlows, 0),
 		VirtualObsID: oc["virtual_obs_id"], TunnelSampling: mapBool(oc, "enable-tunnel-sampling", true),
 		Sampling: optNumber(r.Sampling, sflow.DefaultSampling), ObsDomainID: optNumber(r.ObsDomainID, 0), ObsPointID: optNumber(r.ObsPointID, 0),
-		// The keys say the opposite of their names, as in stock.
+		// "true" turns sampling off.  The manual says that "false" does, but stock's
+		// switch goes on sampling with that.
 		InputSampling: !mapBool(oc, "enable-input-sampling", false), OutputSampling: !mapBool(oc, "enable-output-sampling", false),
 	}
 }
