@@ -51,6 +51,19 @@ func transact(t testing.TB, d *DB, ops string) string {
 	return out + "]"
 }
 
+func sameJSON(t testing.TB, a, b string) bool {
+	t.Helper()
+	va, err := json.Parse(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vb, err := json.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return json.Equal(&va, &vb)
+}
+
 // dump shows all rows, names of kids by number, in order.
 func dump(t testing.TB, d *DB) string {
 	t.Helper()
@@ -151,6 +164,69 @@ func TestSnapshotsKeepTheirRows(t *testing.T) {
 	}
 	if want := int64(600 * 599 / 2); sum != want || snap.Tables[0].Len() != 600 {
 		t.Errorf("snapshot has %d rows with sum %d, want 600 and %d", snap.Tables[0].Len(), sum, want)
+	}
+}
+
+// TestBorrowedRows: tables of two databases share rows, until one changes them.
+func TestBorrowedRows(t *testing.T) {
+	a, b := open(t, testSchema), open(t, testSchema)
+	transact(t, a, `{"op":"insert","table":"kid","uuid-name":"k","row":{"n":1}},
+		{"op":"insert","table":"root","row":{"name":"x","kids":["named-uuid","k"],"likes":["named-uuid","k"]}},
+		{"op":"insert","table":"root","row":{"name":"y","likes":["named-uuid","k"]}}`)
+	borrow := func(names ...string) *Txn {
+		txn := b.Begin()
+		for _, name := range names {
+			for r := range a.Table(name).All {
+				txn.Borrow(b.Table(name), r)
+			}
+		}
+		if err := txn.Precommit(); err != nil {
+			t.Fatal(err)
+		}
+		return txn
+	}
+	txn := borrow("kid", "root")
+	txn.Seal()
+	if txn.Adjusted() || dump(t, b) != dump(t, a) {
+		t.Errorf("adjusted: %v, b has %s", txn.Adjusted(), dump(t, b))
+	}
+	const likes = `{"op":"select","table":"root","where":[["name","!=","x"]],"columns":["name","likes"]}`
+	before := transact(t, a, likes)
+	for r := range a.Table("root").All {
+		if b.Table("root").Row(r.UUID) != r {
+			t.Errorf("%s is not shared", r.UUID)
+		}
+	}
+	transact(t, b, `{"op":"update","table":"root","where":[["name","==","y"]],"row":{"name":"z","likes":["set",[]]}}`)
+	if got := transact(t, a, likes); got != before {
+		t.Errorf("a has %s, had %s", got, before)
+	}
+	if want := `[{"rows":[{"name":"z","likes":["set",[]]}]}]`; !sameJSON(t, transact(t, b, likes), want) {
+		t.Errorf("b has %s", transact(t, b, likes))
+	}
+
+	// Weak references to rows that did not come along go, in b alone.
+	b = open(t, testSchema)
+	transact(t, a, `{"op":"update","table":"root","where":[],"row":{"kids":["set",[]]}},{"op":"delete","table":"root","where":[["name","==","x"]]}`)
+	transact(t, a, `{"op":"insert","table":"kid","uuid-name":"k","row":{"n":2}},
+		{"op":"insert","table":"root","row":{"name":"x","kids":["named-uuid","k"]}},
+		{"op":"update","table":"root","where":[["name","==","y"]],"row":{"likes":["named-uuid","k"]}}`)
+	before = transact(t, a, likes)
+	txn = b.Begin()
+	for r := range a.Table("root").All {
+		if r.Get(b.Table("root").Schema.Column("kids").Index).Len() == 0 {
+			txn.Borrow(b.Table("root"), r)
+		}
+	}
+	if err := txn.Precommit(); err != nil {
+		t.Fatal(err)
+	}
+	txn.Seal()
+	if want := `[{"rows":[{"name":"y","likes":["set",[]]}]}]`; !txn.Adjusted() || !sameJSON(t, transact(t, b, likes), want) {
+		t.Errorf("adjusted: %v, b has %s", txn.Adjusted(), transact(t, b, likes))
+	}
+	if got := transact(t, a, likes); got != before || strings.Contains(got, `["set",[]]`) {
+		t.Errorf("a has %s, had %s", got, before)
 	}
 }
 

@@ -122,6 +122,7 @@ func (t *Txn) collect() {
 		}
 		row := e.row
 		t.delete(e)
+		t.adjusted = true
 		if t.gone != nil {
 			t.gone[row.UUID] = append(t.gone[row.UUID], e)
 		}
@@ -300,6 +301,7 @@ func (t *Txn) dropPairs(e *entry, rc *refColumn, drop func(k, v *data.Atom) bool
 		return nil
 	}
 	t.set(e, rc.col, new)
+	t.adjusted = true
 	if new.Len() >= int(rc.col.Type.Min) {
 		return nil
 	}

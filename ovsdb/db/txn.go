@@ -17,6 +17,9 @@ type Change struct {
 	// Cols tells which columns differ (all, for insertions and deletions).
 	Cols ColumnMask
 	e    *entry
+	// borrowed tells that New is a row of another database as well, which must
+	// not be written.
+	borrowed bool
 }
 
 // UUID is the identity of the changed row.
@@ -70,6 +73,7 @@ type Txn struct {
 	comments []string
 	atoms    int
 	gone     map[data.UUID][]*entry // deleted rows, made when first asked for
+	adjusted bool                   // Precommit has deleted or changed rows by itself
 }
 
 // undo is one change of a reference count, or the loss of weak references.
@@ -114,13 +118,28 @@ func (t *Txn) Insert(table *Table, r *Row) {
 	table.link(e)
 }
 
+// Borrow adds a row that belongs to another database whose table has the same
+// columns. The two share it, with its version, until one of them changes it.
+func (t *Txn) Borrow(table *Table, r *Row) {
+	e := &entry{row: r, table: table}
+	e.change = &Change{Table: table, New: r, e: e, borrowed: true}
+	t.Changes = append(t.Changes, e.change)
+	table.link(e)
+}
+
 // touch makes e's row one that the transaction may write.
 func (t *Txn) touch(e *entry) *Row {
-	if e.change == nil {
+	switch {
+	case e.change == nil:
 		r := e.row.Clone()
 		r.Version = data.NewUUID()
 		e.change = &Change{Table: e.table, Old: e.row, New: r, e: e}
 		t.Changes = append(t.Changes, e.change)
+		e.table.put(e, r)
+	case e.change.borrowed:
+		r := e.row.Clone()
+		r.Version = data.NewUUID()
+		e.change.New, e.change.borrowed = r, false
 		e.table.put(e, r)
 	}
 	return e.row
@@ -304,6 +323,10 @@ func (t *Txn) Atoms() int {
 	}
 	return t.atoms
 }
+
+// Adjusted tells whether Precommit has deleted or changed rows by itself:
+// collected rows that nothing referred to, or dropped weak references.
+func (t *Txn) Adjusted() bool { return t.adjusted }
 
 // Forget drops what Rollback needs, once the transaction cannot fail any more.
 func (t *Txn) Forget() { t.undo = nil }

@@ -117,9 +117,7 @@ func (c *conversion) start() {
 	c.changes, c.undone, c.follows, c.id = nil, false, 0, data.NewUUID()
 	snap, wall, large := d.d.Snapshot(), s.clock.Wall(), d.d.Rows() > smallDB
 	work := func() {
-		if c.to, c.err = storage.Convert(snap, c.schema); c.err == nil {
-			c.new, c.err = d.w.Prepare(c.schema, c.to.To.Snapshot(), "converted by ovsdb-server", wall, c.id, large)
-		}
+		c.to, c.new, c.err = d.w.Convert(snap, c.schema, "converted by ovsdb-server", wall, c.id, large)
 	}
 	if !large {
 		work()

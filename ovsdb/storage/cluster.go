@@ -247,7 +247,7 @@ func (b clusterBase) write(out *Log, c *compaction, opts Options) *data.Error {
 		if err := write(append(head, ',')); err != nil {
 			return err
 		}
-		if err := EncodeSnapshot(c.snap, c.comment, c.wall, opts, write); err != nil {
+		if err := encodeContents(c.schema, c.rows, c.comment, c.wall, opts, write); err != nil {
 			return err
 		}
 		return write([]byte("]}"))

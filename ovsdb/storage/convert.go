@@ -15,6 +15,7 @@ type Conversion struct {
 	To *db.DB
 	// Atoms counts what they hold.
 	Atoms  int
+	from   *db.Snapshot
 	tables []*convertedTable // by the index of the old table, nil if it goes
 }
 
@@ -30,10 +31,10 @@ type columnPair struct {
 	same     bool // of one type, so that values can be shared
 }
 
-// Convert makes tables of another schema with the rows of a snapshot; tables
-// and columns that the schema does not have are dropped.
-func Convert(s *db.Snapshot, schema *data.Schema) (*Conversion, *data.Error) {
-	c := &Conversion{To: db.New(schema)}
+// newConversion begins to make tables of another schema with the rows of a
+// snapshot; tables and columns that the schema does not have are dropped.
+func newConversion(s *db.Snapshot, schema *data.Schema) *Conversion {
+	c := &Conversion{To: db.New(schema), from: s}
 	for _, from := range s.Schema.Tables {
 		var ct *convertedTable
 		if to := c.To.Table(from.Name); to != nil {
@@ -41,26 +42,49 @@ func Convert(s *db.Snapshot, schema *data.Schema) (*Conversion, *data.Error) {
 		}
 		c.tables = append(c.tables, ct)
 	}
+	return c
+}
+
+// build makes the tables. It tells whether they hold other rows than each
+// visits, because some were collected or lost weak references.
+func (c *Conversion) build() (adjusted bool, err *data.Error) {
 	t := c.To.Begin()
 	for i, ct := range c.tables {
 		if ct == nil {
 			continue
 		}
-		ct.to.Expect(s.Tables[i].Len())
-		for r := range s.Tables[i].All {
-			n, err := ct.row(r)
-			if err != nil {
-				return nil, err
+		ct.to.Expect(c.from.Tables[i].Len())
+		for r := range c.from.Tables[i].All {
+			if err := ct.insert(t, r); err != nil {
+				return false, err
 			}
-			t.Insert(ct.to, n)
 		}
 	}
 	if err := t.Precommit(); err != nil {
-		return nil, err
+		return false, err
 	}
 	t.Seal()
 	_, c.Atoms = c.To.Counts()
-	return c, nil
+	return t.Adjusted(), nil
+}
+
+// each implements contents, without the tables being made.
+func (c *Conversion) each(to *data.TableSchema, visit func(*db.Row) error) error {
+	for i, ct := range c.tables {
+		if ct == nil || ct.to.Schema != to {
+			continue
+		}
+		for r := range c.from.Tables[i].All {
+			n, err := ct.row(r)
+			if err != nil {
+				return err
+			}
+			if err := visit(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Follow brings the tables up to date with changes that were committed to the
@@ -112,11 +136,7 @@ func (ct *convertedTable) follow(t *db.Txn, ch *db.Change) *data.Error {
 		return nil
 	case have == nil:
 		// New, or collected because only a column that is gone referred to it.
-		n, err := ct.row(ch.New)
-		if err == nil {
-			t.Insert(ct.to, n)
-		}
-		return err
+		return ct.insert(t, ch.New)
 	}
 	for _, c := range ct.cols {
 		d, err := c.value(ch.New)
@@ -130,9 +150,22 @@ func (ct *convertedTable) follow(t *db.Txn, ch *db.Change) *data.Error {
 	return nil
 }
 
+func (ct *convertedTable) insert(t *db.Txn, r *db.Row) *data.Error {
+	if ct.same {
+		t.Borrow(ct.to, r)
+		return nil
+	}
+	n, err := ct.row(r)
+	if err == nil {
+		t.Insert(ct.to, n)
+	}
+	return err
+}
+
+// row makes the new version of a row, which is the old one if nothing changes.
 func (ct *convertedTable) row(r *db.Row) (*db.Row, *data.Error) {
 	if ct.same {
-		return r.Clone(), nil
+		return r, nil
 	}
 	n := db.NewRow(ct.to.Schema)
 	n.UUID = r.UUID

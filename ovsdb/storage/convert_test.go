@@ -2,9 +2,12 @@ package storage
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"sluice/ovsdb/data"
@@ -21,6 +24,9 @@ const (
 	 "r":{"columns":{"n":{"type":{"key":"integer","min":0,"max":3}},"more":{"type":"string"}},"isRoot":true},
 	 "k":{"columns":{"n":{"type":"integer"}}}}}`
 )
+
+// kidRows matches a file with rows of table k.
+var kidRows = regexp.MustCompile(`"k":\{"[0-9a-f]{8}-`)
 
 // TestConversionFollows converts a snapshot and brings over what was committed
 // since; the file made on the way must say the same.
@@ -45,13 +51,9 @@ func TestConversionFollows(t *testing.T) {
 			run(t, d, fmt.Sprintf(`{"op":"insert","table":"k","uuid-name":"k","row":{"n":%d}},
 				{"op":"insert","table":"r","row":{"n":%[1]d,"kids":["named-uuid","k"]}}`, n))
 		}
-		conv, err := Convert(d.Snapshot(), to)
-		if err != nil {
-			t.Fatal(err)
-		}
 		path := filepath.Join(t.TempDir(), "db")
 		_, w, wake := create(t, path)
-		re, err := w.Prepare(to, conv.To.Snapshot(), "", 1, data.UUID{}, true)
+		conv, re, err := w.Convert(d.Snapshot(), to, "", 1, data.UUID{}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,6 +96,14 @@ func TestConversionFollows(t *testing.T) {
 		l.Close()
 		if got := tables(loaded); got != c.want {
 			t.Errorf("the file has %s, want %s", got, c.want)
+		}
+		// Rows that the conversion collected are not written and collected again.
+		text, readErr := os.ReadFile(path)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if kids := kidRows.Match(text); kids != strings.HasPrefix(c.want, "k[1") {
+			t.Errorf("kids in the file: %v", kids)
 		}
 	}
 }

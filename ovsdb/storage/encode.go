@@ -149,33 +149,50 @@ func appendRow(dst []byte, ts *data.TableSchema, r *db.Row) []byte {
 	return append(dst, '}')
 }
 
-// EncodeSnapshot writes all rows as one record's content, piece by piece.
-func EncodeSnapshot(s *db.Snapshot, comment string, wall int64, o Options, write func([]byte) error) error {
-	buf := annotate(make([]byte, 0, 1<<20), comment, wall, o)
-	for i := range s.Tables {
-		t, ts := &s.Tables[i], s.Schema.Tables[i]
-		if t.Len() == 0 {
-			continue
+// contents is the rows that a new file begins with.
+type contents interface {
+	// each visits the rows of one table until an error.
+	each(ts *data.TableSchema, visit func(*db.Row) error) error
+}
+
+type snapshot struct{ *db.Snapshot }
+
+func (s snapshot) each(ts *data.TableSchema, visit func(*db.Row) error) error {
+	for r := range s.Tables[ts.Index].All {
+		if err := visit(r); err != nil {
+			return err
 		}
-		buf = append(buf, ',')
-		buf = json.AppendString(buf, ts.Name)
-		buf = append(buf, ':', '{')
+	}
+	return nil
+}
+
+// encodeContents writes all rows as one record's content, piece by piece.
+func encodeContents(schema *data.Schema, rows contents, comment string, wall int64, o Options, write func([]byte) error) error {
+	buf := annotate(make([]byte, 0, 1<<20), comment, wall, o)
+	for _, ts := range schema.Tables {
 		first := true
-		for r := range t.All {
-			if !first {
-				buf = append(buf, ',')
+		err := rows.each(ts, func(r *db.Row) error {
+			buf = append(buf, ',')
+			if first {
+				buf = json.AppendString(buf, ts.Name)
+				buf = append(buf, ':', '{')
 			}
 			first = false
 			buf = appendKey(buf, r.UUID)
 			buf = appendRow(buf, ts, r)
-			if len(buf) >= 1<<19 {
-				if err := write(buf); err != nil {
-					return err
-				}
-				buf = buf[:0]
+			if len(buf) < 1<<19 {
+				return nil
 			}
+			err := write(buf)
+			buf = buf[:0]
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		buf = append(buf, '}')
+		if !first {
+			buf = append(buf, '}')
+		}
 	}
 	return write(append(buf, '}'))
 }

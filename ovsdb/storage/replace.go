@@ -9,26 +9,49 @@ import (
 // such as those of a converted database.
 type Replacement struct{ c compaction }
 
-// Prepare begins a replacement; id is the transaction id of its contents. Most
-// of the work is done here, by any goroutine, if write is set and the format
-// lets it: what Replace does then takes no longer than a flush. Only one
-// replacement may be under way.
-func (w *Writer) Prepare(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, id data.UUID, write bool) (*Replacement, *data.Error) {
-	r := &Replacement{compaction{schema: schema, snap: snap, comment: comment, wall: wall, id: id, exclusive: true}}
+// Convert makes tables of another schema with the rows of a snapshot, and
+// prepares to put them in the place of the file; id is the transaction id of
+// the new contents. Any goroutine may call it. If write is set and the format
+// lets it, it also writes the new file, so that what Replace does then takes no
+// longer than a flush. Only one replacement may be under way.
+func (w *Writer) Convert(s *db.Snapshot, schema *data.Schema, comment string, wall int64, id data.UUID, write bool) (*Conversion, *Replacement, *data.Error) {
+	to := newConversion(s, schema)
+	r := &Replacement{compaction{schema: schema, rows: to, comment: comment, wall: wall, id: id, exclusive: true}}
 	if _, ok := w.format.(standalone); !ok || !write {
-		return r, nil
+		if _, err := to.build(); err != nil {
+			return nil, nil, err
+		}
+		to.from = nil
+		return to, r, nil
 	}
-	r.c.base = standaloneBase{}
-	err := w.writeSnapshot(&r.c)
-	if err == nil {
-		err = r.c.out.Sync()
+	written := make(chan *data.Error, 1)
+	go func() { written <- w.prepare(&r.c) }()
+	adjusted, err := to.build()
+	if e := <-written; err == nil {
+		err = e
 	}
+	if err == nil && adjusted {
+		r.c.discard()
+		r.c.rows = snapshot{to.To.Snapshot()}
+		err = w.prepare(&r.c)
+	}
+	to.from = nil
 	if err != nil {
 		r.Discard()
-		return nil, err
+		return nil, nil, err
 	}
-	r.c.ready = true
-	return r, nil
+	return to, r, nil
+}
+
+// prepare writes a new file while the old one is in use.
+func (w *Writer) prepare(c *compaction) *data.Error {
+	c.base = standaloneBase{}
+	err := w.writeSnapshot(c)
+	if err == nil {
+		err = c.out.Sync()
+	}
+	c.ready = err == nil
+	return err
 }
 
 // Append adds a transaction to the prepared contents.
@@ -45,7 +68,7 @@ func (r *Replacement) Discard() { r.c.discard() }
 // with all that was appended. A Result with the token follows. Later commits
 // wait for it, and after a failure stand still until Reset.
 func (w *Writer) Replace(r *Replacement, snap *db.Snapshot, token any) {
-	r.c.token, r.c.snap = token, snap
+	r.c.token, r.c.rows = token, snapshot{snap}
 	w.rebase(&r.c)
 }
 

@@ -81,7 +81,7 @@ const (
 type compaction struct {
 	token   any
 	schema  *data.Schema
-	snap    *db.Snapshot
+	rows    contents
 	comment string
 	wall    int64
 	id      data.UUID // of contents that are not those of the log
@@ -157,7 +157,7 @@ func (w *Writer) Busy() bool {
 // Compact replaces the file by one that holds only the snapshot, and what was
 // committed since; a Result with the token follows.
 func (w *Writer) Compact(schema *data.Schema, snap *db.Snapshot, comment string, wall int64, token any) {
-	w.rebase(&compaction{token: token, schema: schema, snap: snap, comment: comment, wall: wall})
+	w.rebase(&compaction{token: token, schema: schema, rows: snapshot{snap}, comment: comment, wall: wall})
 }
 
 func (w *Writer) rebase(c *compaction) {
@@ -392,7 +392,7 @@ func (standaloneBase) write(out *Log, c *compaction, opts Options) *data.Error {
 		return err
 	}
 	return out.appendStream(func(write func([]byte) error) error {
-		return EncodeSnapshot(c.snap, c.comment, c.wall, opts, write)
+		return encodeContents(c.schema, c.rows, c.comment, c.wall, opts, write)
 	})
 }
 
@@ -435,7 +435,7 @@ func (c *compaction) discard() {
 		os.Remove(c.out.path)
 		c.out = nil
 	}
-	c.snap = nil
+	c.rows = nil
 }
 
 // swap puts the new file in the place of the old one.
@@ -464,7 +464,7 @@ func (w *Writer) swap(c *compaction) {
 		w.log.f, w.log.off, w.log.synced = c.out.f, c.out.off, c.out.off
 		w.log.dirty, w.log.broken = false, false
 		w.based, w.end, w.records = c.out.off, c.out.off, 0
-		c.snap = nil
+		c.rows = nil
 		w.mu.Unlock()
 		old.Close()
 		syncDir(w.log.path)
