@@ -284,13 +284,16 @@ func (t *thread) kick() {
 func (t *thread) finish(tp *txPort) {
 	for n, i := range tp.batch.Slice() {
 		m := t.p.Meta(i)
-		if m.Csum == packet.CsumPartial && !tp.caps.Csum || m.GSOType != 0 && !tp.caps.TSO ||
+		if m.Csum == packet.CsumPartial && !tp.caps.Csum || m.GSOType != 0 && !tp.cuts(m) ||
 			m.Next != 0 && !tp.caps.MultiSeg || m.Offload&packet.CsumUnmarked != 0 {
 			t.finishFrom(tp, n)
 			return
 		}
 	}
 }
+
+// cuts reports that the port segments a GSO packet; none does so inside a tunnel.
+func (tp *txPort) cuts(m *packet.Meta) bool { return tp.caps.TSO && m.Cold&packet.ColdInner == 0 }
 
 // finishFrom finishes the packets from the nth on.  Segments of large packets may
 // be more than the batch holds: full batches are sent at once.
@@ -303,7 +306,7 @@ func (t *thread) finishFrom(tp *txPort, n int) {
 			m.Offload &^= packet.CsumUnmarked
 			t.p.DetectPartial(i)
 		}
-		if m.GSOType != 0 && !tp.caps.TSO {
+		if m.GSOType != 0 && !tp.cuts(m) {
 			t.segment(tp, i)
 			continue
 		}

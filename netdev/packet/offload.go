@@ -105,16 +105,21 @@ func (p *Pool) l4Len(i Index, l3, l4 int) int {
 	return n
 }
 
-// SetPartial notes that the checksum at start+offset of a received packet covers
-// only the pseudo header.  When that is not the transport header that the switch
-// sees (a tunnel's inner packet) the checksum is completed at once.
+// SetPartial notes that the checksum at start+offset of a received packet, whose
+// GSOType is set, covers only the pseudo header.  When that is not the transport
+// header that the switch sees (a tunnel's inner packet) the checksum is completed at
+// once, or when the packet is segmented.
 func (p *Pool) SetPartial(i Index, start, offset int) {
-	if _, l4, proto, ok := p.locate(i); ok && l4 == start && csumOffset(proto) == offset {
-		p.Meta(i).Csum = CsumPartial
-		return
-	}
-	if b := p.Data(i); start+offset+2 <= len(b) {
-		p.complete(i, start, int(p.Meta(i).Len)-start, offset, false)
+	m := p.Meta(i)
+	_, l4, proto, ok := p.locate(i)
+	switch b := p.Data(i); {
+	case ok && l4 == start && csumOffset(proto) == offset:
+		m.Csum = CsumPartial
+	case m.GSOType != GSONone:
+		m.Cold |= ColdInner
+		p.Cold(i).Inner = uint64(max(start-l4, 0))
+	case start+offset+2 <= len(b):
+		p.complete(i, start, int(m.Len)-start, offset, false)
 	}
 }
 
@@ -132,21 +137,29 @@ func (p *Pool) MakePartial(i Index) {
 }
 
 // DetectPartial sets the checksum state of a packet that came without one: a
-// field that equals the pseudo header's sum is partial.
+// field that equals the pseudo header's sum is partial.  That of a tunnel's inner
+// packet is completed at once.
 func (p *Pool) DetectPartial(i Index) {
 	l3, l4, proto, ok := p.locate(i)
 	if !ok {
 		return
 	}
+	p.completeInner(i, l4, proto)
+	if p.isPartial(i, l3, l4, proto) {
+		p.Meta(i).Csum = CsumPartial
+	}
+}
+
+// isPartial compares the checksum field of a transport header to the pseudo
+// header's sum.
+func (p *Pool) isPartial(i Index, l3, l4 int, proto uint8) bool {
 	at := csumOffset(proto)
 	b := p.Data(i)
 	if at < 0 || l4+at+2 > len(b) {
-		return
+		return false
 	}
 	v := binary.BigEndian.Uint16(b[l4+at:])
-	if v != 0 && v == PseudoSum(b[l3:], proto, p.l4Len(i, l3, l4)) {
-		p.Meta(i).Csum = CsumPartial
-	}
+	return v != 0 && v == PseudoSum(b[l3:], proto, p.l4Len(i, l3, l4))
 }
 
 // Partial returns where the transport header of a packet with a partial checksum
@@ -209,11 +222,11 @@ func (p *Pool) sumFrom(i Index, start, n int) uint16 {
 	return acc
 }
 
-// CsumOK verifies the transport checksum of packet i; partial ones and packets
-// without any are fine.
+// CsumOK verifies the transport checksum of packet i; partial ones, those of tunnel
+// packets that are to be segmented and packets without any are fine.
 func (p *Pool) CsumOK(i Index) bool {
 	m := p.Meta(i)
-	if m.Csum == CsumPartial || m.Csum == CsumGood {
+	if m.Csum == CsumPartial || m.Csum == CsumGood || m.Cold&ColdInner != 0 {
 		return true
 	}
 	if m.Csum == CsumBad {

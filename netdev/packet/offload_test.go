@@ -119,6 +119,10 @@ func TestSegment(t *testing.T) {
 func FuzzOffload(f *testing.F) {
 	f.Add(tcp(false, 3000), uint16(1000), uint16(34), uint16(16))
 	f.Add(tcp(true, 30), uint16(7), uint16(54), uint16(16))
+	for _, tun := range tunnels {
+		b, at := wrap(tun.v6, tun.proto, tun.header, tcp(false, 3000))
+		f.Add(b, uint16(1001), uint16(at+34), uint16(16))
+	}
 	p := newTestPool(f, 4096)
 	c := p.NewCache(64)
 	f.Fuzz(func(t *testing.T, b []byte, mss, start, offset uint16) {
@@ -127,6 +131,9 @@ func FuzzOffload(f *testing.F) {
 		}
 		before := p.Available() + len(c.stack)
 		i := c.New(b)
+		if mss%2 == 1 {
+			p.Meta(i).GSOType = GSOTCPv4
+		}
 		p.SetPartial(i, int(start), int(offset))
 		p.DetectPartial(i)
 		p.CsumOK(i)

@@ -81,13 +81,18 @@ const (
 const (
 	ColdTunnel = 1 << 0 // the packet came through a tunnel; Cold.Tunnel tells which
 	ColdCT     = 1 << 1 // Cold.CT holds the label and the original tuple
+	// ColdInner says that what is to be segmented is the packet inside a tunnel packet:
+	// GSOType and GSOSize are its own, its checksum is partial, and its transport header
+	// begins Cold.Inner bytes behind the tunnel's.
+	ColdInner = 1 << 2
 )
 
 // Cold is the rarely used metadata of a packet, as raw words: the datapath knows
 // their layout (dpif/flow), this package does not.
 type Cold struct {
 	Tunnel [48]uint64
-	CT     [16]uint64
+	CT     [15]uint64
+	Inner  uint64
 }
 
 // GSO types of Meta.GSOType, numbered as in struct virtio_net_hdr.

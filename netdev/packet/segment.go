@@ -11,12 +11,14 @@ const (
 
 // Segmenter cuts a GSO packet into packets of at most GSOSize bytes of payload,
 // for ports that cannot: Start, then Next until it returns 0.  The packets that
-// it makes have partial checksums.
+// it makes have partial checksums; of those in a tunnel (ColdInner) the inner checksum
+// is complete and the tunnel's own, if it has one, is partial.
 type Segmenter struct {
 	c      *Cache
 	src    Index
 	l3, l4 int
 	hdrLen int // bytes of all headers
+	outer  outer
 	left   int // payload bytes not yet sent
 	done   int // payload bytes sent
 	mss    int
@@ -26,6 +28,13 @@ type Segmenter struct {
 	off    int   // cursor in that frame's data
 }
 
+// outer is the headers of a tunnel around the packet that is cut; the zero value:
+// there is none.
+type outer struct {
+	l3, l4 int
+	proto  uint8
+}
+
 // Start begins to segment packet i, which stays the caller's.  It fails when the
 // packet is not what its GSOType says.
 func (s *Segmenter) Start(c *Cache, i Index) bool {
@@ -33,7 +42,12 @@ func (s *Segmenter) Start(c *Cache, i Index) bool {
 	m := p.Meta(i)
 	l3, l4, proto, ok := p.locate(i)
 	b := p.Data(i)
-	*s = Segmenter{c: c, src: i, l3: l3, l4: l4, mss: int(m.GSOSize), at: i}
+	var around outer
+	if ok && m.Cold&ColdInner != 0 {
+		around = outer{l3, l4, proto}
+		l3, l4, proto, ok = p.inner(i, l4)
+	}
+	*s = Segmenter{c: c, src: i, l3: l3, l4: l4, outer: around, mss: int(m.GSOSize), at: i}
 	if !ok || s.mss == 0 {
 		return false
 	}
@@ -124,16 +138,8 @@ func (s *Segmenter) read(dst []byte) {
 // fixHeaders writes lengths, ids, sequence numbers, flags and checksums of
 // segment j, whose headers are at the beginning of b and payload has n bytes.
 func (s *Segmenter) fixHeaders(j Index, b []byte, n int) {
-	ip := b[s.l3:]
 	size := s.hdrLen + n
-	if ip[0]>>4 == 4 {
-		binary.BigEndian.PutUint16(ip[2:], uint16(size-s.l3))
-		binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(s.n))
-		binary.BigEndian.PutUint16(ip[10:], 0)
-		binary.BigEndian.PutUint16(ip[10:], Checksum(ip[:s.ipv4Len(ip)]))
-	} else {
-		binary.BigEndian.PutUint16(ip[4:], uint16(size-s.l3-40))
-	}
+	ip := s.fixIP(b, s.l3, s.l4, size)
 	l4 := b[s.l4:]
 	proto, at := uint8(ProtoTCP), 16
 	if s.udp {
@@ -149,9 +155,48 @@ func (s *Segmenter) fixHeaders(j Index, b []byte, n int) {
 		}
 	}
 	binary.BigEndian.PutUint16(l4[at:], PseudoSum(ip, proto, size-s.l4))
-	s.c.pool.Meta(j).Csum = CsumPartial
+	if s.outer == (outer{}) {
+		s.c.pool.Meta(j).Csum = CsumPartial
+		return
+	}
+	s.c.pool.complete(j, s.l4, size-s.l4, at, s.udp)
+	s.fixOuter(j, b, size)
 }
 
-func (s *Segmenter) ipv4Len(ip []byte) int {
-	return min(max(int(ip[0]&15)*4, 20), s.l4-s.l3)
+// fixIP writes what depends on the segment in the IP header at l3, whose packet ends
+// at size, and returns the bytes from there on.
+func (s *Segmenter) fixIP(b []byte, l3, l4, size int) []byte {
+	ip := b[l3:]
+	if ip[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(ip[2:], uint16(size-l3))
+		binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(s.n))
+		binary.BigEndian.PutUint16(ip[10:], 0)
+		binary.BigEndian.PutUint16(ip[10:], Checksum(ip[:min(max(int(ip[0]&15)*4, 20), l4-l3)]))
+	} else {
+		binary.BigEndian.PutUint16(ip[4:], uint16(size-l3-40))
+	}
+	return ip
+}
+
+// fixOuter does the same for a tunnel's headers.  A checksum of the tunnel's own
+// covers the inner packet with its checksum, which is complete.
+func (s *Segmenter) fixOuter(j Index, b []byte, size int) {
+	o := &s.outer
+	p := s.c.pool
+	p.Meta(j).Csum = CsumUnknown
+	ip := s.fixIP(b, o.l3, o.l4, size)
+	h := b[o.l4:]
+	switch o.proto {
+	case ProtoUDP:
+		binary.BigEndian.PutUint16(h[4:], uint16(size-o.l4))
+		if binary.BigEndian.Uint16(h[6:]) != 0 {
+			binary.BigEndian.PutUint16(h[6:], PseudoSum(ip, ProtoUDP, size-o.l4))
+			p.Meta(j).Csum = CsumPartial
+		}
+	case protoGRE:
+		if binary.BigEndian.Uint16(h)&greCsum != 0 {
+			binary.BigEndian.PutUint16(h[4:], 0)
+			binary.BigEndian.PutUint16(h[4:], p.ChecksumFrom(j, o.l4))
+		}
+	}
 }

@@ -76,6 +76,7 @@ func Pop(p *packet.Pool, i packet.Index, k Kind, md *Meta) Problem {
 	m.Csum = packet.CsumUnknown
 	m.Offload &^= packet.HashValid
 	if m.GSOType != packet.GSONone {
+		m.Cold &^= packet.ColdInner
 		makePartial(p, i)
 	}
 	return OK

@@ -111,16 +111,16 @@ const (
 // decode sets the metadata that a received header tells.
 func decode(p *packet.Pool, i packet.Index, h *[HdrSize]byte) {
 	m := p.Meta(i)
+	if h[offGSOType] != unix.VIRTIO_NET_HDR_GSO_NONE {
+		m.GSOType = h[offGSOType]
+		m.GSOSize = binary.NativeEndian.Uint16(h[offGSOSize:])
+	}
 	switch {
 	case h[offFlags]&unix.VIRTIO_NET_HDR_F_NEEDS_CSUM != 0:
 		p.SetPartial(i, int(binary.NativeEndian.Uint16(h[offCsumStart:])),
 			int(binary.NativeEndian.Uint16(h[offCsumOffset:])))
 	case h[offFlags]&unix.VIRTIO_NET_HDR_F_DATA_VALID != 0:
 		m.Csum = packet.CsumGood
-	}
-	if h[offGSOType] != unix.VIRTIO_NET_HDR_GSO_NONE {
-		m.GSOType = h[offGSOType]
-		m.GSOSize = binary.NativeEndian.Uint16(h[offGSOSize:])
 	}
 }
 

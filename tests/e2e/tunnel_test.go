@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,41 @@ func TestVXLANWithKernel(t *testing.T) {
 			peer.Run("ip", "link", "del", "vx0")
 			s.Vsctl("del-br", "br1")
 			s.Run("ip", "link", "del", "p0")
+		})
+	}
+}
+
+// Tunnels that hosts make themselves cross the switch: the hosts leave segmentation
+// and checksums of what is inside to their devices.
+func TestTunnelsOfHosts(t *testing.T) {
+	testkit.Need(t, "iperf3", "ping")
+	for _, kind := range []string{"system", "afxdp"} {
+		t.Run(kind, func(t *testing.T) {
+			s := testkit.NewSwitch(t, testkit.Options{})
+			s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
+			var hosts [2]*testkit.Host
+			for n := range hosts {
+				hosts[n] = testkit.NewHost(t, "h")
+				port := fmt.Sprintf("p%d", n)
+				s.Veth(hosts[n], port, "eth0", fmt.Sprintf("10.8.0.%d/24", n+1))
+				s.Vsctl("add-port", "br0", port, "--", "set", "interface", port, "type="+kind)
+			}
+			for k, link := range [][]string{
+				{"type", "vxlan", "id", "42", "dstport", "4789"},
+				{"type", "vxlan", "id", "42", "dstport", "8472", "udpcsum"},
+			} {
+				for n, h := range hosts {
+					h.Run("ip", slices.Concat([]string{"link", "add", "tun0"}, link, []string{"local", fmt.Sprintf("10.8.0.%d", n+1), "remote", fmt.Sprintf("10.8.0.%d", 2-n)})...)
+					h.Run("ip", "addr", "add", fmt.Sprintf("10.7.%d.%d/24", k, n+1), "dev", "tun0")
+					h.Run("ip", "link", "set", "tun0", "up")
+				}
+				addr := fmt.Sprintf("10.7.%d.2", k)
+				hosts[0].Ping(addr, 10)
+				requireTCP(t, hosts[0], hosts[1], addr)
+				for _, h := range hosts {
+					h.Run("ip", "link", "del", "tun0")
+				}
+			}
 		})
 	}
 }
