@@ -8,7 +8,7 @@
 // What is measured in slices alternates between the servers, so that a noisy
 // machine hits both, and the median counts. It needs ovsdb-tool, ovs-vsctl and
 // the Open_vSwitch schema of Debian's packages, strace for the slow disk, and
-// some four minutes of a machine with two cores that does nothing else.
+// some ten minutes of a machine with two cores that does nothing else.
 package main
 
 import (

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"time"
 )
 
@@ -47,35 +46,5 @@ func (b *bench) memory() []row {
 		own("resident memory at rest"+at, "MB", rss, atMost(810, "MB")),
 		told("... its peak in a compaction, a monitor and a conversion", "MB", peak),
 		own("... live heap", "MB", live, atMost(450, "MB")),
-	}
-}
-
-// vsctl measures `ovs-vsctl add-port`: all of it, and what is ovs-vsctl's own.
-func (b *bench) vsctl() []row {
-	n := *ports / 10
-	var ss [2]*server
-	var wall, client, cpu [2][]float64
-	for i := range ss {
-		ss[i] = b.startOn(i, b.database(n))
-		defer ss[i].stop()
-	}
-	for r := range 2 * *rounds {
-		for i, s := range ss {
-			before, begin := s.cpu(), time.Now()
-			cmd := exec.Command("ovs-vsctl", "--no-wait", "--db=unix:"+s.sock, "add-port", "br0", fmt.Sprintf("new%d", r))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				fatal(string(out))
-			}
-			wall[i] = append(wall[i], time.Since(begin).Seconds()*1000)
-			client[i] = append(client[i], (cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()).Seconds()*1000)
-			time.Sleep(50 * time.Millisecond) // what the server does afterwards counts as well
-			cpu[i] = append(cpu[i], (s.cpu()-before)*1000)
-		}
-	}
-	both := func(v [2][]float64) [2]float64 { return [2]float64{median(v[stock]), median(v[ours])} }
-	return []row{
-		less(fmt.Sprintf("ovs-vsctl add-port at %d ports", n), "ms", both(wall), 0.5),
-		told("... ovs-vsctl's own CPU in it", "ms", both(client)),
-		told("... the server's CPU for it", "ms", both(cpu)),
 	}
 }
