@@ -2,7 +2,6 @@ package exec
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
 	"sluice/dpif/flow"
 	"sluice/dpif/odp"
@@ -13,8 +12,6 @@ import (
 // adjust checksums to the change (RFC 1624).  A checksum that was wrong stays
 // wrong by the same amount; one that is partial covers the pseudo header only, so
 // that ports do not change it.
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func mix8(old, key, mask uint8) uint8    { return old&^mask | key&mask }
 func mix16(old, key, mask uint16) uint16 { return old&^mask | key&mask }
@@ -339,26 +336,12 @@ func (x *Executor) setSCTP(i packet.Index, k, w *flow.Flow) {
 	}
 	old := binary.LittleEndian.Uint32(h[8:])
 	binary.LittleEndian.PutUint32(h[8:], 0)
-	right := x.crcFrom(i, int(m.L4))
+	n := int(m.Len) - int(m.L2Pad) - int(m.L4)
+	right := x.p.CRC32C(i, int(m.L4), n)
 	binary.BigEndian.PutUint16(h, mix16(binary.BigEndian.Uint16(h), k.TpSrc, w.TpSrc))
 	binary.BigEndian.PutUint16(h[2:], mix16(binary.BigEndian.Uint16(h[2:]), k.TpDst, w.TpDst))
-	binary.LittleEndian.PutUint32(h[8:], old^right^x.crcFrom(i, int(m.L4)))
+	binary.LittleEndian.PutUint32(h[8:], old^right^x.p.CRC32C(i, int(m.L4), n))
 	x.clearCT(i)
-}
-
-// crcFrom is the CRC32c of the packet from offset start to its padding.
-func (x *Executor) crcFrom(i packet.Index, start int) uint32 {
-	left := int(x.p.Meta(i).Len) - int(x.p.Meta(i).L2Pad) - start
-	crc := uint32(0)
-	for ; i != 0 && left > 0; i = x.p.Meta(i).Next {
-		b := x.p.Data(i)
-		b = b[min(start, len(b)):]
-		start = 0
-		b = b[:min(len(b), left)]
-		left -= len(b)
-		crc = crc32.Update(crc, castagnoli, b)
-	}
-	return crc
 }
 
 func (x *Executor) setICMP(i packet.Index, k, w *flow.Flow) {

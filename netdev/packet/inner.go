@@ -74,7 +74,11 @@ func tunnelled(b []byte, l4 int, proto uint8) (l3, l4i int, inner uint8, ok bool
 // completeInner completes the checksum of a tunnel's inner packet if it is partial.
 func (p *Pool) completeInner(i Index, l4 int, proto uint8) {
 	l3, l4, proto, ok := tunnelled(p.Data(i), l4, proto)
-	if ok && p.isPartial(i, l3, l4, proto) {
+	if !ok {
+		return
+	}
+	p.detectSCTP(i, l3, l4, proto)
+	if p.isPartial(i, l3, l4, proto) {
 		p.complete(i, l4, p.l4Len(i, l3, l4), csumOffset(proto), proto == ProtoUDP)
 	}
 }

@@ -1,6 +1,9 @@
 package packet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
 
 // Ethernet types that layers knows.
 const (
@@ -111,10 +114,14 @@ func (p *Pool) l4Len(i Index, l3, l4 int) int {
 // once, or when the packet is segmented.
 func (p *Pool) SetPartial(i Index, start, offset int) {
 	m := p.Meta(i)
-	_, l4, proto, ok := p.locate(i)
+	l3, l4, proto, ok := p.locate(i)
 	switch b := p.Data(i); {
 	case ok && l4 == start && csumOffset(proto) == offset:
 		m.Csum = CsumPartial
+	case ok && l4 == start && proto == ProtoSCTP:
+		p.completeSCTP(i, l4, p.l4Len(i, l3, l4))
+	case offset == sctpCsum:
+		p.completeSCTP(i, start, int(m.Len)-start)
 	case m.GSOType != GSONone:
 		m.Cold |= ColdInner
 		p.Cold(i).Inner = uint64(max(start-l4, 0))
@@ -138,13 +145,14 @@ func (p *Pool) MakePartial(i Index) {
 
 // DetectPartial sets the checksum state of a packet that came without one: a
 // field that equals the pseudo header's sum is partial.  That of a tunnel's inner
-// packet is completed at once.
+// packet and of SCTP, where the host leaves zero, are completed at once.
 func (p *Pool) DetectPartial(i Index) {
 	l3, l4, proto, ok := p.locate(i)
 	if !ok {
 		return
 	}
 	p.completeInner(i, l4, proto)
+	p.detectSCTP(i, l3, l4, proto)
 	if p.isPartial(i, l3, l4, proto) {
 		p.Meta(i).Csum = CsumPartial
 	}
@@ -197,6 +205,49 @@ func (p *Pool) complete(i Index, start, n, offset int, udp bool) {
 		csum = 0xffff
 	}
 	binary.BigEndian.PutUint16(p.Data(i)[start+offset:], csum)
+}
+
+// Bytes of an SCTP common header, and where in it the CRC32c is (RFC 9260 section 3.1).
+const (
+	sctpLen  = 12
+	sctpCsum = 8
+)
+
+// completeSCTP stores the CRC32c of the n bytes of an SCTP packet.
+func (p *Pool) completeSCTP(i Index, start, n int) {
+	b := p.Data(i)
+	if start+sctpLen > len(b) {
+		return
+	}
+	field := b[start+sctpCsum:]
+	binary.LittleEndian.PutUint32(field, 0)
+	binary.LittleEndian.PutUint32(field, p.CRC32C(i, start, n))
+}
+
+// detectSCTP completes a CRC that a host left to others; it leaves zero then.
+func (p *Pool) detectSCTP(i Index, l3, l4 int, proto uint8) {
+	if b := p.Data(i)[l4:]; proto == ProtoSCTP && len(b) >= sctpLen && binary.LittleEndian.Uint32(b[sctpCsum:]) == 0 {
+		p.completeSCTP(i, l4, p.l4Len(i, l3, l4))
+	}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// CRC32C is the checksum of SCTP (RFC 9260 appendix A) of n bytes of packet i from
+// offset start, over all frames.
+func (p *Pool) CRC32C(i Index, start, n int) (crc uint32) {
+	for ; i != 0 && n > 0; i = p.Meta(i).Next {
+		b := p.Data(i)
+		if start >= len(b) {
+			start -= len(b)
+			continue
+		}
+		b = b[start:min(len(b), start+n)]
+		start = 0
+		crc = crc32.Update(crc, castagnoli, b)
+		n -= len(b)
+	}
+	return crc
 }
 
 // sumFrom is the ones-complement sum of n bytes from start, over all frames.

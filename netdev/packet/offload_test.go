@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"testing"
 )
 
@@ -65,6 +66,29 @@ func TestSetPartialOfInnerPacket(t *testing.T) {
 	p.SetPartial(j, 60, 10)
 	if p.Meta(j).Csum == CsumPartial || binary.BigEndian.Uint16(p.Data(j)[70:]) != ^Sum(b[60:], 0) {
 		t.Error("a checksum elsewhere is not completed")
+	}
+}
+
+// TestSCTP: hosts leave the CRC to a device, by a virtio-net header or unmarked.
+func TestSCTP(t *testing.T) {
+	p := newTestPool(t, 50)
+	c := p.NewCache(8)
+	for _, n := range []int{0, 1, 1000, 5001} {
+		b := append(fill(12), 8, 0, 0x45, 0, byte((32+n)>>8), byte(32+n), 0, 1, 0x40, 0, 64, ProtoSCTP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
+		b = append(b, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0)
+		b = append(b, fill(n)...)
+		want := crc32.Checksum(b[34:], crc32.MakeTable(crc32.Castagnoli))
+		for name, complete := range map[string]func(Index){
+			"marked":   func(i Index) { p.SetPartial(i, 34, 8) },
+			"unmarked": p.DetectPartial,
+		} {
+			i := c.New(append(b, 0, 0, 0)) // padding
+			complete(i)
+			if got := binary.LittleEndian.Uint32(p.Data(i)[42:]); got != want || p.Meta(i).Csum == CsumPartial {
+				t.Errorf("%s, %d bytes: CRC %x, want %x", name, n, got, want)
+			}
+			c.Free(i)
+		}
 	}
 }
 
