@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,10 +47,7 @@ func writer(sock string, id, from int, acked func(n int)) {
 // turns on the disk and the processors, which also varies the moments.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
-	program := filepath.Join(dir, "ovsdb-server")
-	if out, err := exec.Command("go", "build", "-o", program, "sluice/cmd/ovsdb-server").CombinedOutput(); err != nil {
-		t.Fatalf("%s", out)
-	}
+	program := build(t)
 	const plain = `{"name":"d","version":"1.0.0","tables":{"root":{"columns":{"name":{"type":"string"},"i":{"type":"integer"},
 		"kids":{"type":{"key":{"type":"uuid","refTable":"kid"},"min":1,"max":1}}},"indexes":[["name"]],"isRoot":true},
 		"kid":{"columns":{"n":{"type":"integer"}}}}}`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -37,10 +36,7 @@ type libKid struct {
 // TestLibovsdb drives our server with the client library of the Go world.
 func TestLibovsdb(t *testing.T) {
 	dir := t.TempDir()
-	program := filepath.Join(dir, "ovsdb-server")
-	if out, err := exec.Command("go", "build", "-o", program, "sluice/cmd/ovsdb-server").CombinedOutput(); err != nil {
-		t.Fatalf("%s", out)
-	}
+	program := build(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

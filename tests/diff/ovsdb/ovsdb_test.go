@@ -277,12 +277,18 @@ func (g gen) ops() string {
 
 const dump = `{"op":"select","table":"root","where":[]},{"op":"select","table":"kid","where":[]}`
 
-func TestSameReplies(t *testing.T) {
+// build makes our server.
+func build(t *testing.T) string {
+	t.Helper()
 	ours := filepath.Join(t.TempDir(), "ovsdb-server")
 	if out, err := exec.Command("go", "build", "-o", ours, "sluice/cmd/ovsdb-server").CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	a, b := start(t, "/usr/sbin/ovsdb-server"), start(t, ours)
+	return ours
+}
+
+func TestSameReplies(t *testing.T) {
+	a, b := start(t, "/usr/sbin/ovsdb-server"), start(t, build(t))
 	for seed := int64(0); seed < 3000; seed++ {
 		ops := gen{rand.New(rand.NewSource(seed))}.ops()
 		ra, rb := a.transact(t, ops), b.transact(t, ops)
