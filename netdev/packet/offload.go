@@ -3,6 +3,7 @@ package packet
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"iter"
 )
 
 // Ethernet types that layers knows.
@@ -236,16 +237,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // CRC32C is the checksum of SCTP (RFC 9260 appendix A) of n bytes of packet i from
 // offset start, over all frames.
 func (p *Pool) CRC32C(i Index, start, n int) (crc uint32) {
-	for ; i != 0 && n > 0; i = p.Meta(i).Next {
-		b := p.Data(i)
-		if start >= len(b) {
-			start -= len(b)
-			continue
-		}
-		b = b[start:min(len(b), start+n)]
-		start = 0
+	for b := range p.part(i, start, n) {
 		crc = crc32.Update(crc, castagnoli, b)
-		n -= len(b)
 	}
 	return crc
 }
@@ -254,23 +247,34 @@ func (p *Pool) CRC32C(i Index, start, n int) (crc uint32) {
 func (p *Pool) sumFrom(i Index, start, n int) uint16 {
 	var acc uint16
 	odd := false
-	for ; i != 0 && n > 0; i = p.Meta(i).Next {
-		b := p.Data(i)
-		if start >= len(b) {
-			start -= len(b)
-			continue
-		}
-		b = b[start:min(len(b), start+n)]
-		start = 0
+	for b := range p.part(i, start, n) {
 		s := Sum(b, 0)
 		if odd {
 			s = s<<8 | s>>8
 		}
 		acc = fold(uint64(acc) + uint64(s))
 		odd = odd != (len(b)&1 == 1)
-		n -= len(b)
 	}
 	return acc
+}
+
+// part yields n bytes of a packet from offset start, frame by frame.
+func (p *Pool) part(i Index, start, n int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for ; i != 0 && n > 0; i = p.Meta(i).Next {
+			b := p.Data(i)
+			if start >= len(b) {
+				start -= len(b)
+				continue
+			}
+			b = b[start:min(len(b), start+n)]
+			start = 0
+			n -= len(b)
+			if !yield(b) {
+				return
+			}
+		}
+	}
 }
 
 // CsumOK verifies the transport checksum of packet i; partial ones, those of tunnel
