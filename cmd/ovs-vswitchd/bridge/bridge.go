@@ -60,7 +60,7 @@ type Env struct {
 	// DeviceType maps the type of an Interface row to the class that serves it on
 	// a datapath of that type ("internal" is a TAP device, or a dummy).
 	DeviceType func(datapathType, ifaceType string) string
-	// Dummy is set for test runs: MAC addresses are then predictable.
+	// Dummy is set for test runs: there is no kernel to watch then.
 	Dummy bool
 	// Ready is called once, when the first configuration is in force.
 	Ready func()
@@ -128,12 +128,14 @@ type bridge struct {
 	ports     map[string]*port
 	order     []*port    // by name; nil: to be made again
 	ea        netdev.MAC // address of the local port
-	defaultEA netdev.MAC
+	defaultEA netdev.MAC // when no port's will do
 	dpid      uint64
 	minMTU    int    // of the ports with an MTU of their own; 0: never was one
 	treeSeq   uint64 // of the spanning trees' state in the database
 	// vlanChanges are those that the database may not have yet.
 	vlanChanges []vlanChange
+	// mirrorOutputs is the rows of the ports that mirrors send to.
+	mirrorOutputs []client.UUID
 }
 
 // port is a Port row: a bundle of interfaces.

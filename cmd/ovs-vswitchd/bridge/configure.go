@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -56,113 +54,16 @@ func (b *Bridges) configure(br *bridge, root *vswitch.OpenVSwitch, now int64) {
 	}
 }
 
-// pickAddress chooses the local port's MAC address, as it decides the datapath id:
-// other_config:hwaddr, or the lowest address of the other ports, or a random one.
-func (b *Bridges) pickAddress(br *bridge) {
-	ea, ok := br.defaultEA, false
-	if s := br.row.OtherConfig["hwaddr"]; s != "" {
-		if m, err := parseMAC(s); err == nil {
-			switch {
-			case m[0]&1 != 0:
-				log.Err("bridge %s: cannot set MAC address to multicast address %s", br.name, s)
-			case m == netdev.MAC{}:
-				log.Err("bridge %s: cannot set MAC address to zero", br.name)
-			default:
-				ea, ok = m, true
-			}
-		}
-	}
-	if !ok {
-		ea = br.lowestAddress()
-	}
-	br.ea = ea
-	if p := br.sw.Port(ofproto.LocalPort); p != nil && p.Dev.EtherAddr() != ea {
-		if err := p.Dev.SetEtherAddr(ea); err != nil {
-			log.ErrRL(rlAdd, "bridge %s: failed to set bridge Ethernet address: %s", br.name, errno.Text(err))
-		}
-	}
-}
-
-// lowestAddress is the numerically least MAC address of the ports, in which a Port
-// row's mac stands for its interfaces.  Internal ports do not count: theirs derive
-// from the bridge.
-func (br *bridge) lowestAddress() netdev.MAC {
-	best, found := br.defaultEA, false
-	for _, p := range br.sortedPorts() {
-		for _, i := range p.ifaces {
-			if i.ofport == ofproto.LocalPort || i.typ == "internal" {
-				continue
-			}
-			ea := i.dev.EtherAddr()
-			if p.row != nil {
-				if m, err := parseMAC(val(p.row.Mac)); err == nil {
-					ea = m
-				}
-			}
-			if ea == (netdev.MAC{}) || ea[0]&1 != 0 {
-				continue
-			}
-			if !found || string(ea[:]) < string(best[:]) {
-				best, found = ea, true
-			}
-		}
-	}
-	return best
-}
-
-// defaultEA is a random address in the range that the switch's vendor id gives; in
-// test runs a predictable one.
-func (b *Bridges) defaultEA() netdev.MAC {
-	var m netdev.MAC
-	if b.env.Dummy {
-		return netdev.MAC{0xaa, 0x55, 0xaa, 0x55, 0, 0}
-	}
-	rand.Read(m[:])
-	m[0], m[1], m[2] = 0x00, 0x23, 0x20
-	m[3] |= 0x80
-	return m
-}
-
-func parseMAC(s string) (m netdev.MAC, err error) {
-	b, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
-	if err != nil || len(b) != 6 {
-		return m, fmt.Errorf("bad Ethernet address %q", s)
-	}
-	return netdev.MAC(b), nil
-}
-
 func (b *Bridges) configureIface(br *bridge, p *port, i *iface) {
 	if i.row == nil {
 		return
 	}
 	i.row.SetOfport(b.writes, ptr(int64(shownPort(i.ofport))))
 	i.row.SetError(b.writes, i.warning)
-	b.setIfaceMAC(br, i)
+	b.setIfaceMAC(br, p, i)
 	if dp := br.sw.Port(i.ofport); dp != nil && dp.DPPort != dpif.PortNone {
 		if err := br.ref.dp.PortSetConfig(dp.DPPort, i.row.OtherConfig); err != nil {
 			log.Warn("interface %s: %s", i.name, errno.Text(err))
-		}
-	}
-}
-
-// setIfaceMAC sets the address that the Interface row asks for, on internal ports.
-func (b *Bridges) setIfaceMAC(br *bridge, i *iface) {
-	s := val(i.row.Mac)
-	if s == "" || i.typ != "internal" {
-		return
-	}
-	m, err := parseMAC(s)
-	switch {
-	case err != nil:
-	case i.ofport == ofproto.LocalPort:
-		log.Err("interface %s: ignoring mac in Interface record (use Bridge record to set local port's mac)", i.name)
-	case m[0]&1 != 0:
-		log.Err("interface %s: cannot set MAC to multicast address", i.name)
-	case m == netdev.MAC{}:
-		log.Err("interface %s: cannot set MAC to all zero address", i.name)
-	case m != i.dev.EtherAddr():
-		if err := i.dev.SetEtherAddr(m); err != nil {
-			log.Err("interface %s: setting MAC failed (%s)", i.name, errno.Text(err))
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
 		log.Err("failed to create bridge %s: %s", name, errno.Text(err))
 		return
 	}
-	br := &bridge{name: name, typ: typ, row: row, ref: ref, ports: map[string]*port{}, defaultEA: b.defaultEA()}
+	br := &bridge{name: name, typ: typ, row: row, ref: ref, ports: map[string]*port{}, defaultEA: rowAddress(row.UUID)}
 	br.ea = br.defaultEA
 	cfg := b.switchConfig(br, nil)
 	sw, err := ofproto.New(ref.backer, cfg, b.switchEnv(ref.typ), now)
