@@ -42,8 +42,10 @@ var wall atomic.Pointer[clock.Clock]
 // zero without one.
 func SetClock(c clock.Clock) { wall.Store(&c) }
 
-// nextMAC numbers the devices in the order of their creation.
-var nextMAC atomic.Uint32
+// lastMAC numbers the devices in the order of their creation, from 1: stock's number
+// 0 is the device of the datapath itself, which there is none of here, and tests know
+// the addresses of the others.
+var lastMAC atomic.Uint32
 
 // Level says which types of devices become dummies.
 type Level int
@@ -133,7 +135,7 @@ func (s *queueStats) add(size int) {
 }
 
 func newDevice(name, typ string, pmd bool) *Device {
-	n := nextMAC.Add(1) - 1
+	n := lastMAC.Add(1)
 	d := &Device{
 		pmd: pmd, mtu: 1500, up: true, ifindex: noIfindex,
 		mac: netdev.MAC{0xaa, 0x55, 0xaa, 0x55 + byte(n>>16), byte(n >> 8), byte(n)},

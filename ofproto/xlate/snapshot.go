@@ -189,6 +189,7 @@ type Bridge struct {
 	byOFPort  map[uint32]*Port
 	mirrors   bool
 	localPort *Port
+	addrs     []netip.Addr // the host's, on any of the ports
 }
 
 // NoMeter is no meter.
@@ -237,12 +238,13 @@ func Build(bridges []*Bridge, tunnels *tunnel.Map) *Snapshot {
 	byPatch := map[string]*Port{}
 	for _, br := range bridges {
 		s.byID[br.ID], s.byName[br.Name] = br, br
-		br.byOFPort = make(map[uint32]*Port, len(br.Ports))
+		br.byOFPort, br.addrs = make(map[uint32]*Port, len(br.Ports)), nil
 		slices.SortFunc(br.Ports, func(a, b *Port) int { return int(int64(a.OFPort) - int64(b.OFPort)) })
 		for _, p := range br.Ports {
 			p.Bridge = br
 			br.byOFPort[p.OFPort] = p
 			s.portID[p.ID] = p
+			br.addrs = append(br.addrs, p.Addrs...)
 			if p.PeerName != "" {
 				byPatch[p.Name] = p
 			}

@@ -303,16 +303,8 @@ func (ctx *context) snoopNeighbor() {
 	}
 }
 
-// localAddrs are the addresses of the bridge's own device.
-func (b *Bridge) localAddrs() []netip.Addr {
-	if b.localPort == nil {
-		return nil
-	}
-	return b.localPort.Addrs
-}
-
 func (ctx *context) isLocalAddr(ip netip.Addr) bool {
-	for _, a := range ctx.bridge.localAddrs() {
+	for _, a := range ctx.bridge.addrs {
 		if a == ip {
 			return true
 		}
@@ -323,7 +315,7 @@ func (ctx *context) isLocalAddr(ip netip.Addr) bool {
 // isLocalND reports that an advertisement is to an address of the bridge, or to the
 // solicited-node address that belongs to one (RFC 4291, 2.7.1).
 func (ctx *context) isLocalND(dst *flow.IPv6) bool {
-	for _, a := range ctx.bridge.localAddrs() {
+	for _, a := range ctx.bridge.addrs {
 		if a.Is6() && (a.As16() == *dst || solicitedNode(a) == *dst) {
 			return true
 		}

@@ -142,6 +142,28 @@ func TestTerminateTunnel(t *testing.T) {
 	}
 }
 
+// The end of a tunnel may be at a port that is not the bridge's own.
+func TestNeighborOfPort(t *testing.T) {
+	b, native := nativeBed(t)
+	br := b.snap.BridgeByName("br0")
+
+	br.Port(8).Addrs = []netip.Addr{netip.MustParseAddr("1.1.3.88"), netip.MustParseAddr("fc00::88")}
+	asks := b.snap.Asks
+	b.snap = Build(b.snap.Bridges, nil)
+	b.snap.Native, b.snap.Asks, b.br = native, asks, br
+	for _, c := range []struct{ flow, neighbor string }{
+		{"in_port=LOCAL,arp,dl_src=02:00:00:00:00:05,arp_op=2,arp_spa=1.1.3.92,arp_tpa=1.1.3.88,arp_sha=02:00:00:00:00:05", "1.1.3.92"},
+		{"in_port=LOCAL,icmp6,dl_src=02:00:00:00:00:05,ipv6_src=fc00::92,ipv6_dst=fc00::88,icmpv6_type=136,icmpv6_code=0,nd_target=fc00::92,nd_tll=02:00:00:00:00:05", "fc00::92"},
+	} {
+		if acts, _, _ := b.translate(c.flow); acts != "8" {
+			t.Errorf("%s: %s", c.flow, acts)
+		}
+		if _, ok := native.Neighbors.Lookup("br0", netip.MustParseAddr(c.neighbor), 1000); !ok {
+			t.Errorf("%s is not learned", c.neighbor)
+		}
+	}
+}
+
 func TestSolicitation(t *testing.T) {
 	got := askFrame(flow.MAC{0xaa, 0x55, 0xaa, 0x55, 0, 0}, netip.MustParseAddr("2001:cafe::88"), netip.MustParseAddr("2001:cafe::92"))
 	want := "3333ff000092aa55aa55000086dd6000000000203aff2001cafe000000000000000000000088ff0200000000000000000001ff000092" +
