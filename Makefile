@@ -38,7 +38,7 @@ e2e: build ## End-to-end tests in namespaces with stock tools
 ratchet: build ## The conformance tests that pass today must go on passing
 	tests/autotest/ratchet
 
-conformance: build ## All 1,346 black-box tests of the OVS 3.1 suite; proposes additions to expected.tsv
+conformance: build ## All 1,472 black-box tests of the OVS 3.1 suites; proposes additions to expected.tsv
 	tests/autotest/conformance
 
 bench: build ## Packets and TCP against stock, interleaved
