@@ -20,6 +20,7 @@ const (
 	TxBudget    Feature = "tx-budget"    // XDP_MAX_TX_SKB_BUDGET, 6.17
 	TxMetadata  Feature = "tx-metadata"  // transmit metadata: checksum, 6.8
 	MultiBuffer Feature = "multi-buffer" // XDP_USE_SG, 6.6
+	TCX         Feature = "tcx"          // programs at TC by BPF links, 6.6
 )
 
 // disableEnv lists features, comma-separated, that are treated as missing: a

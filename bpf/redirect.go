@@ -1,7 +1,8 @@
 // Package bpf is the switch's programs in the kernel: their C source (c/), the
 // objects compiled from it, and handles with types around them.
 //
-// netdev/afxdp uses Redirect, which hands a device's frames to AF_XDP sockets.
+// netdev/afxdp uses Redirect, which hands a device's frames to AF_XDP sockets, and
+// netdev/system Consume, which keeps a device's packets from the host.
 // The package attaches programs and fills maps; it opens no devices or sockets
 // and knows nothing of flows.
 //

@@ -5,7 +5,8 @@
 // Packets carry a virtio_net_hdr in both directions, so that segmentation and
 // checksum offloads of containers and NICs go through the switch unfinished.
 // Tags that the kernel keeps out of band are put back.  The device is in
-// promiscuous mode while it is open; the kernel ends that by itself, also when
+// promiscuous mode while it is open, and what it receives does not reach the host's
+// own protocols, where the kernel has TCX (6.6); both end by themselves, also when
 // the process dies.
 package system
 
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/bpf"
 	"sluice/internal/vlog"
 	"sluice/netdev"
 	"sluice/netdev/packet"
@@ -45,10 +47,11 @@ func open(name string) (netdev.Device, error) {
 // Thread-safety: as netdev.Device.
 type Device struct {
 	rtnl.Device
-	rx   *rxQueue
-	tx   *txQueue
-	rxqs []netdev.RxQueue
-	txqs []netdev.TxQueue
+	rx       *rxQueue
+	tx       *txQueue
+	rxqs     []netdev.RxQueue
+	txqs     []netdev.TxQueue
+	consumer *bpf.Consumer // nil where the kernel has no hook for it
 }
 
 var _ netdev.TxCapser = (*Device)(nil)
@@ -76,7 +79,18 @@ func (d *Device) Reconfigure() error {
 	d.rx = &rxQueue{dev: d, fd: rxFd, recv: vnet.NewReceiver()}
 	d.tx = &txQueue{fd: txFd, sender: vnet.NewSender()}
 	d.rxqs, d.txqs = []netdev.RxQueue{d.rx}, []netdev.TxQueue{d.tx}
+	d.consume()
 	return nil
+}
+
+// consume keeps what comes in from the host's protocols.  A host whose address is at
+// the bridge, which has the MAC address of its NIC, would answer twice otherwise: to
+// what the switch delivers and to what the NIC does.
+func (d *Device) consume() {
+	var err error
+	if d.consumer, err = bpf.Consume(d.Ifindex()); err != nil {
+		log.InfoRL(rl, "%s: the host itself gets a copy of what this port receives: %v", d.Name(), err)
+	}
 }
 
 // htons is a 16-bit number in network order.
@@ -153,6 +167,12 @@ func (d *Device) Close(bool) error {
 func (d *Device) closeQueues() {
 	if d.rx == nil {
 		return
+	}
+	if d.consumer != nil {
+		if err := d.consumer.Close(); err != nil {
+			log.WarnRL(rl, "%s: %v", d.Name(), err)
+		}
+		d.consumer = nil
 	}
 	d.rx.close()
 	netdev.CloseFD(d.tx.fd)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/bpf"
 	"sluice/netdev"
 	"sluice/netdev/packet"
 	"sluice/tests/testkit/fwdtest"
@@ -109,6 +110,49 @@ func TestCloseFreesFrames(t *testing.T) {
 	}
 	if _, ok := netdev.ByName("sy0"); ok {
 		t.Error("still registered")
+	}
+}
+
+// TestHostGetsNoCopy: what an open device receives is the switch's alone, as long as
+// it is open.
+func TestHostGetsNoCopy(t *testing.T) {
+	ns := nstest.New(t)
+	nstest.Veth(t, "sy0", ns, "eth0")
+	fwdtest.Addr(t, ns, "eth0", 1)
+	nstest.Run(t, "ip", "addr", "add", "10.77.0.2/24", "dev", "sy0")
+	// The neighbours are known, so that the ping alone decides.
+	mac := func(out string) string { return strings.Fields(out[strings.Index(out, "link/ether"):])[1] }
+	own := mac(nstest.Run(t, "ip", "link", "show", "sy0"))
+	ns.Run(t, "ip", "neigh", "add", "10.77.0.2", "lladdr", own, "dev", "eth0")
+	answers := func() bool {
+		return ns.Command("ping", "-c", "1", "-W", "1", "10.77.0.2").Run() == nil
+	}
+	if !answers() {
+		t.Fatal("the host does not answer")
+	}
+	d := fwdtest.Open(t, "sy0", "system", nil)
+	if answers() {
+		t.Error("the host answers what belongs to the switch")
+	}
+	c := fwdtest.Pool(t, 1024).NewCache(8)
+	var b packet.Batch
+	if n, err := d.RxQueues()[0].Recv(c, &b); n == 0 {
+		t.Errorf("the switch got nothing: %v", err)
+	}
+	c.FreeBatch(&b)
+	c.Close()
+	if err := d.Close(false); err != nil {
+		t.Error(err)
+	}
+	if !answers() {
+		t.Error("the host does not answer after the device is closed")
+	}
+
+	bpf.SetMissing(bpf.TCX)
+	defer bpf.SetMissing()
+	fwdtest.Open(t, "sy0", "system", nil)
+	if !answers() {
+		t.Error("without TCX the host gets nothing")
 	}
 }
 

@@ -16,8 +16,6 @@ const stockBin = "/usr/sbin"
 // underlay gives a switch a bridge br0 with an address and the link up as its port.
 func underlay(s *testkit.Switch, cidr string) {
 	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--", "add-port", "br0", "ul0")
-	// The host hears what comes in by ul0 too, and must not answer there for br0.
-	s.Run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
 	s.Run("ip", "addr", "add", cidr, "dev", "br0")
 	s.Run("ip", "link", "set", "br0", "up")
 }
@@ -61,6 +59,25 @@ func TestVXLANWithKernel(t *testing.T) {
 			s.Vsctl("del-br", "br1")
 			s.Run("ip", "link", "del", "p0")
 		})
+	}
+}
+
+// The bridge has the address of its NIC and the host's IP address; the host answers
+// what comes in by the NIC once.
+func TestAddressAtBridge(t *testing.T) {
+	testkit.Need(t, "ping")
+	s := testkit.NewSwitch(t, testkit.Options{})
+	peer := testkit.NewHost(t, "h")
+	s.Veth(peer, "ul0", "eth0", "10.8.0.2/24")
+	const nic = "00:16:3e:00:00:01"
+	s.Run("ip", "link", "set", "ul0", "address", nic)
+	underlay(s, "10.8.0.1/24")
+	if got := s.Vsctl("get", "interface", "br0", "mac_in_use"); !strings.Contains(got, nic) {
+		t.Fatalf("br0 has the address %s", got)
+	}
+	peer.Ping("10.8.0.1", 10)
+	if out := peer.Run("ping", "-c", "5", "-i", "0.1", "-W", "2", "10.8.0.1"); strings.Contains(out, "DUP!") || !strings.Contains(out, " 0% packet loss") {
+		t.Error(out)
 	}
 }
 
@@ -127,6 +144,11 @@ func TestTunnelsBetweenSwitches(t *testing.T) {
 				for _, s := range []*testkit.Switch{a, b} {
 					s.Run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0",
 						"net.ipv6.conf.default.accept_dad=0")
+				}
+				if other != "" {
+					// Its host hears what comes in by ul0 too, and must not answer
+					// there for br0.
+					b.Run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
 				}
 				underlay(a, tc.a+length)
 				underlay(b, tc.b+length)
