@@ -92,6 +92,14 @@ type RxQueue interface {
 	ID() int
 }
 
+// Backlogger is implemented by receive queues that other software fills, and that it
+// may fill faster than they are read (vhost-user).
+type Backlogger interface {
+	// Backlog is how many packets wait for Recv; whoever polls the queue asks, after
+	// a Recv.  It may cost a look at shared memory.
+	Backlog() int
+}
+
 // TxQueue sends packets.
 type TxQueue interface {
 	// Send takes over the packets of b, sends what it can and frees all that are

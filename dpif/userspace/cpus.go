@@ -154,10 +154,12 @@ func (c *CPUs) inMask(mask string) (list []CPU) {
 	return list
 }
 
+// threadName is what the kernel and logs call the thread of a core.
+func threadName(core int) string { return fmt.Sprintf("pmd-c%02d", core) }
+
 // pin binds the calling thread to a core.
 func (c *CPUs) pin(core int) {
-	name := append([]byte(fmt.Sprintf("pmd-c%02d", core)), 0)
-	_ = os.WriteFile("/proc/thread-self/comm", name[:len(name)-1], 0)
+	_ = os.WriteFile("/proc/thread-self/comm", []byte(threadName(core)), 0)
 	if c.dummy {
 		return
 	}

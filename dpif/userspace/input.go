@@ -51,6 +51,9 @@ func (t *thread) poll(q *rxq) int {
 		m.InPort, m.RecircID = no, 0
 	}
 	t.stats.add(statRecv, uint64(n))
+	if t.perf != nil {
+		t.perf.batch(n, q.backlog, b.Full())
+	}
 	t.input(b, no)
 	t.flush()
 	t.cur = nil
@@ -149,7 +152,7 @@ func (t *thread) slowLookup(sc *scratch, b *packet.Batch, port uint32, missed ui
 			t.flows.validate(&sc.keys[n], slot, found)
 		}
 		if !found {
-			if t.miss(sc, n, i, port) {
+			if t.timedMiss(sc, n, i, port) {
 				ok++
 			} else {
 				failed++
@@ -175,6 +178,20 @@ func (t *thread) remember(k *flow.Mini, h, slot uint32) {
 		t.smc.Insert(h, slot)
 	}
 	t.emcInsert(k, h, slot)
+}
+
+// timedMiss is miss that counts the cycles if somebody wants to know.
+func (t *thread) timedMiss(sc *scratch, n int, i packet.Index, port uint32) bool {
+	m := t.perf
+	if m == nil {
+		return t.miss(sc, n, i, port)
+	}
+	start, before := cycleCounter(), m.cur.upcallCycles
+	ok := t.miss(sc, n, i, port)
+	if ok {
+		m.upcall(before, cycleCounter()-start)
+	}
+	return ok
 }
 
 // miss asks ofproto about packet i and does what it says.

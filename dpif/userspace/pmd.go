@@ -182,8 +182,12 @@ func (t *thread) iteration() {
 			return
 		}
 	}
-	spent := cycleCounter() - start
+	end := cycleCounter()
+	spent := end - start
 	t.stats.add(statIters, 1)
+	if t.perf != nil {
+		t.perf.end(t, n, spent, end)
+	}
 	if n > 0 {
 		t.stats.add(statBusyCycles, spent)
 		t.stats.add(statBusyIters, 1)

@@ -38,6 +38,18 @@ type rxq struct {
 	id     int
 	core   int // pinned to this core, noCore: not pinned
 	cycles history
+	// backlog is q if it knows how many packets wait.
+	backlog netdev.Backlogger
+}
+
+// newRxq takes a queue into use; cores are those that queues are pinned to, by id.
+func newRxq(p *port, q netdev.RxQueue, cores map[int]int) *rxq {
+	r := &rxq{port: p, q: q, id: q.ID(), core: noCore}
+	if core, ok := cores[r.id]; ok {
+		r.core = core
+	}
+	r.backlog, _ = q.(netdev.Backlogger)
+	return r
 }
 
 const noCore = -1
@@ -59,6 +71,7 @@ type config struct {
 	ports      []*port // by number; nil: none
 	emcMin     uint32  // insert when a random number is not above; 0: EMC is off
 	smc        bool
+	perf       bool
 	maxSleepUs int64 // -1: sleep by default
 	albLoad    uint64
 	offload    bool // changes of flows go to the offload queue
@@ -86,11 +99,7 @@ func (s *portState) openQueues() {
 	}
 	p.share(manyThreads)
 	for _, q := range s.dev.RxQueues() {
-		r := &rxq{port: p, q: q, id: q.ID(), core: noCore}
-		if core, ok := s.cores[r.id]; ok {
-			r.core = core
-		}
-		p.rxqs = append(p.rxqs, r)
+		p.rxqs = append(p.rxqs, newRxq(p, q, s.cores))
 	}
 	s.port = p
 }

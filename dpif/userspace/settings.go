@@ -64,7 +64,7 @@ func (d *Dpif) SetConfig(m map[string]string) {
 	s.log(&old)
 	if s.cpuMask != old.cpuMask || s.assign != old.assign || s.isolate != old.isolate {
 		d.pending = true
-	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.maxSleepUs != old.maxSleepUs || s.alb.load != old.alb.load || s.offload != old.offload {
+	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.perf != old.perf || s.maxSleepUs != old.maxSleepUs || s.alb.load != old.alb.load || s.offload != old.offload {
 		cfg := d.newConfig()
 		doAll(d.threads(), func(t *thread) { t.apply(cfg, t.polls, t.txID) })
 		d.cur = cfg
@@ -198,16 +198,9 @@ func (s *portState) refresh(d *Dpif) {
 	p := *s.port
 	p.rxqs = nil
 	for _, q := range s.port.rxqs {
-		core := noCore
-		if c, ok := s.cores[q.id]; ok {
-			core = c
-		}
-		p.rxqs = append(p.rxqs, &rxq{q: q.q, id: q.id, core: core})
+		p.rxqs = append(p.rxqs, newRxq(&p, q.q, s.cores))
 	}
 	p.noEMC = !s.emc
-	for _, q := range p.rxqs {
-		q.port = &p
-	}
 	s.port = &p
 	d.pending = true
 }

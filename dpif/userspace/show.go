@@ -153,6 +153,7 @@ func PMDStatsClear(args []string) (string, error) {
 		return "", err
 	}
 	for _, t := range a.threads() {
+		t.do(t.clearPerf)
 		for i := range t.zero {
 			t.zero[i] = t.stats[i].Load()
 		}
@@ -226,86 +227,6 @@ func PMDRxqRebalance(args []string) (string, error) {
 	}
 	d.pending = true
 	return "pmd rxq rebalance requested.\n", nil
-}
-
-// PMDPerfShow is dpif-netdev/pmd-perf-show, without histograms: those need
-// pmd-perf-metrics, whose collection is not offered.
-func PMDPerfShow(args []string) (string, error) {
-	for len(args) > 0 && (args[0] == "-nh" || len(args) > 1 && (args[0] == "-it" || args[0] == "-ms")) {
-		if args[0] == "-nh" {
-			args = args[1:]
-		} else {
-			args = args[2:]
-		}
-	}
-	a, err := parseInfo(args, false)
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for _, t := range a.threads() {
-		if t.core != dpif.PMDNone {
-			t.showPerf(&b)
-		}
-	}
-	return b.String(), nil
-}
-
-func (t *thread) showPerf(b *strings.Builder) {
-	clk := t.dp.clock
-	wall := clk.Wall()
-	duration := float64(clk.Now()-t.clearedMs) / 1000
-	day := wall % 86400000
-	fmt.Fprintf(b, "\nTime: %02d:%02d:%02d.%03d\n", day/3600000, day/60000%60, day/1000%60, day%1000)
-	fmt.Fprintf(b, "Measurement duration: %.3f s\n\n%s\n", duration, t.heading())
-	if duration == 0 {
-		return
-	}
-	s := t.snapshot()
-	total := s[statIdleCycles] + s[statBusyCycles]
-	hz := t.dp.hz()
-	idle := s[statIters] - min(s[statIters], s[statBusyIters])
-	fmt.Fprintf(b, "  Iterations:         %12d  (%.2f us/it)\n", s[statIters], ratio(total, s[statIters])*1e6/hz)
-	fmt.Fprintf(b, "  - Used TSC cycles:  %12d  (%5.1f %% of total cycles)\n", total, 100*float64(total)/duration/hz)
-	fmt.Fprintf(b, "  - idle iterations:  %12d  (%5.1f %% of used cycles)\n", idle, 100*ratio(s[statIdleCycles], total))
-	fmt.Fprintf(b, "  - busy iterations:  %12d  (%5.1f %% of used cycles)\n", s[statBusyIters], 100*ratio(s[statBusyCycles], total))
-	fmt.Fprintf(b, "  - sleep iterations: %12d  (%5.1f %% of iterations)\n", s[statSleeps], 100*ratio(s[statSleeps], s[statIters]))
-	slept := float64(s[statSleepCycles]) * 1e6 / hz
-	perSleep := 0.0
-	if s[statSleeps] > 0 {
-		perSleep = slept / float64(s[statSleeps])
-	}
-	fmt.Fprintf(b, "  Sleep time (us):    %12.0f  (%3.0f us/iteration avg.)\n", slept, perSleep)
-	perfPackets(b, &s, duration)
-}
-
-func perfPackets(b *strings.Builder, s *[nStats]uint64, duration float64) {
-	rx, tx := s[statRecv], s[statSentPkts]
-	if rx > 0 {
-		passes := rx + s[statRecirc]
-		percent := func(n uint64) float64 { return 100 * ratio(n, passes) }
-		fmt.Fprintf(b, "  Rx packets:         %12d  (%.0f Kpps, %.0f cycles/pkt)\n", rx, float64(rx)/duration/1000,
-			ratio(s[statBusyCycles], rx))
-		fmt.Fprintf(b, "  Datapath passes:    %12d  (%.2f passes/pkt)\n", passes, ratio(passes, rx))
-		fmt.Fprintf(b, "  - PHWOL hits:       %12d  (%5.1f %%)\n", s[statMarkedHit], percent(s[statMarkedHit]))
-		for _, name := range []string{"- MFEX Opt hits:    ", "- Simple Match hits:"} {
-			fmt.Fprintf(b, "  %s%12d  (%5.1f %%)\n", name, 0, 0.0)
-		}
-		fmt.Fprintf(b, "  - EMC hits:         %12d  (%5.1f %%)\n", s[statExactHit], percent(s[statExactHit]))
-		fmt.Fprintf(b, "  - SMC hits:         %12d  (%5.1f %%)\n", s[statSMCHit], percent(s[statSMCHit]))
-		fmt.Fprintf(b, "  - Megaflow hits:    %12d  (%5.1f %%, %.2f subtbl lookups/hit)\n", s[statMaskedHit],
-			percent(s[statMaskedHit]), ratio(s[statMaskedLookup], s[statMaskedHit]))
-		fmt.Fprintf(b, "  - Upcalls:          %12d  (%5.1f %%, %.1f us/upcall)\n", s[statMiss], percent(s[statMiss]), 0.0)
-		fmt.Fprintf(b, "  - Lost upcalls:     %12d  (%5.1f %%)\n", s[statLost], percent(s[statLost]))
-	} else {
-		fmt.Fprintf(b, "  Rx packets:         %12d\n", 0)
-	}
-	if tx > 0 {
-		fmt.Fprintf(b, "  Tx packets:         %12d  (%.0f Kpps)\n", tx, float64(tx)/duration/1000)
-		fmt.Fprintf(b, "  Tx batches:         %12d  (%.2f pkts/batch)\n", s[statSentBatches], ratio(tx, s[statSentBatches]))
-	} else {
-		fmt.Fprintf(b, "  Tx packets:         %12d\n\n", 0)
-	}
 }
 
 // allThreads lists the threads of all datapaths, by name and core.

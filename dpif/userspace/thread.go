@@ -34,6 +34,7 @@ const (
 	statBusyIters
 	statSleeps
 	statSleepCycles
+	statUpcallCycles // with pmd-perf-metrics only
 	nStats
 )
 
@@ -74,7 +75,8 @@ const maxIdleFlush = 1024
 // Thread-safety: everything but the counters and the inbox belongs to the thread.
 type thread struct {
 	dp   *Dpif
-	core int // dpif.PMDNone: control loop
+	name string // in logs
+	core int    // dpif.PMDNone: control loop
 	numa int
 
 	c     *packet.Cache
@@ -128,6 +130,7 @@ type thread struct {
 	held    int // loops since the queues were kicked
 	sleep   sleeper
 	cycles  cycles
+	perf    *metrics // nil: not collected
 }
 
 // Depths of recirculation.  Execute inside an upcall nests too, so there is
@@ -158,7 +161,7 @@ type group struct {
 }
 
 func newThread(dp *Dpif, core, numa int) *thread {
-	t := &thread{dp: dp, core: core, numa: numa, p: dp.pool, c: dp.pool.NewCache(cacheFrames),
+	t := &thread{dp: dp, name: threadName(core), core: core, numa: numa, p: dp.pool, c: dp.pool.NewCache(cacheFrames),
 		emc: cache.NewEMC(), flows: newFlowTable(), cfg: &config{}}
 	t.x = exec.New(t.c, t)
 	t.rand.Seed(uint64(core), 0x5eed)
@@ -202,6 +205,9 @@ func (t *thread) apply(cfg *config, polls []*rxq, txID int) {
 	t.setBonds()
 	if cfg.smc && t.smc == nil {
 		t.smc = cache.NewSMC()
+	}
+	if t.core != dpif.PMDNone {
+		t.setPerf(cfg.perf)
 	}
 }
 

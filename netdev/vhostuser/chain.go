@@ -1,5 +1,7 @@
 package vhostuser
 
+import "sort"
+
 // Flags of descriptors (Virtio 1.2, sections 2.7.5 and 2.8.13).
 const (
 	descNext     = 1 << 0
@@ -181,8 +183,26 @@ func (r *ring) empty() bool {
 	if !r.packed {
 		return load16(r.avail, 2) == r.lastAvail
 	}
-	flags := load16(r.desc, 16*int(r.lastAvail)+14)
-	return (flags&descAvail != 0) != r.availWrap || (flags&descUsed != 0) == r.availWrap
+	return !r.offered(0)
+}
+
+// offered says whether the descriptor i after the next one is the guest's to send.
+func (r *ring) offered(i int) bool {
+	at, wrap := int(r.lastAvail)+i, r.availWrap
+	if at >= int(r.size) {
+		at, wrap = at-int(r.size), !wrap
+	}
+	flags := load16(r.desc, 16*at+14)
+	return (flags&descAvail != 0) == wrap && (flags&descUsed != 0) != wrap
+}
+
+// backlog is how many chains are available, in a packed ring how many descriptors: the
+// guest offers them in order, so that they are found by halving.
+func (r *ring) backlog() int {
+	if !r.packed {
+		return int(min(load16(r.avail, 2)-r.lastAvail, r.size))
+	}
+	return sort.Search(int(r.size), func(i int) bool { return !r.offered(i) })
 }
 
 // mark and rewind give back chains that were taken last.

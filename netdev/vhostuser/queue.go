@@ -179,6 +179,22 @@ func (q *rxQueue) Ready() bool {
 	return q.r.running && !q.r.guardedEmpty()
 }
 
+// Backlog implements netdev.Backlogger.
+func (q *rxQueue) Backlog() (n int) {
+	r := q.r
+	if !r.live.Load() || !r.mu.TryLock() {
+		return 0
+	}
+	defer r.mu.Unlock()
+	if !r.running {
+		return 0
+	}
+	if err := r.guarded(func() { n = r.backlog() }); err != nil {
+		return 0 // the next receive finds out what is wrong
+	}
+	return n
+}
+
 // ID implements netdev.RxQueue.
 func (q *rxQueue) ID() int { return q.id }
 

@@ -53,6 +53,7 @@ var pmdCommands = []command{
 	{"dpif-netdev/pmd-rxq-show", "[-pmd core] [-secs secs] [dp]", 0, 5, text(userspace.PMDRxqShow)},
 	{"dpif-netdev/pmd-rxq-rebalance", "[dp]", 0, 1, text(userspace.PMDRxqRebalance)},
 	{"dpif-netdev/pmd-perf-show", "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]", 0, 8, text(userspace.PMDPerfShow)},
+	{"dpif-netdev/pmd-perf-log-set", "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]", 0, 10, text(userspace.PMDPerfLogSet)},
 	{"dpif-netdev/bond-show", "[dp]", 0, 1, text(userspace.BondShow)},
 	{"dpif-netdev/subtable-lookup-info-get", "", 0, 0, text(userspace.SubtableLookupShow)},
 	{"dpif-netdev/subtable-lookup-prio-set", "[lookup_func] [prio]", 2, 2, text(userspace.SubtableLookupSet)},
