@@ -64,7 +64,9 @@ type Backer struct {
 	// support is what the datapath can do, less what dpif/set-dp-features took
 	// away.
 	support dpif.Support
-	meters  map[uint32]bool // ids in use
+	// boot is what it could when it was opened.
+	boot   dpif.Support
+	meters map[uint32]bool // ids in use
 	// held counts the batches that are open; publishLater is set when the end of
 	// the last one has to publish.
 	held         int
@@ -100,6 +102,8 @@ var _ Datapath = (*Backer)(nil)
 func NewBacker(dp dpif.Dpif) *Backer {
 	b := &Backer{dp: dp, recircs: recirc.NewPool(), bySwitch: map[*Switch]*switchRef{},
 		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, tunnelPorts: map[string]tunnelPort{}, nextBundle: 1, nextPort: 1}
+	b.support.MaxVLANHeaders = min(b.support.MaxVLANHeaders, flow.VLANLimit())
+	b.boot = b.support
 	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, sink{b: b}, b.deliver)
 	b.udpif.OnLimit(b.logTrace)
 	b.udpif.OnSample(b.deliverSample)
@@ -132,7 +136,6 @@ func (b *Backer) SetConfig(oc map[string]string) {
 		}
 		return def
 	}
-	flow.SetVLANLimit(int(num("vlan-limit", 1)))
 	b.udpif.SetLimits(uint32(max(1000, num("flow-limit", 200000))), num("max-idle", 10000), max(100, num("max-revalidator", 500)))
 }
 

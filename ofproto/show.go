@@ -277,7 +277,7 @@ var features = []feature{
 // Features returns the titles and values of the datapath's features in stock's
 // order: "Yes", "No" or a number (dpif/show-dp-features and the database).
 func (b *Backer) Features() [][2]string {
-	s := b.dp.Support()
+	s := b.boot
 	out := make([][2]string, 0, len(features))
 	for _, f := range features {
 		v := "No"
@@ -340,7 +340,7 @@ func (b *Backer) Support() dpif.Support { return b.support }
 // SetFeature is dpif/set-dp-features: without a name it shows all features,
 // without a value one, and else it changes one within what the datapath can do.
 func (b *Backer) SetFeature(name, value string) string {
-	boot := b.dp.Support()
+	boot := b.boot
 	show := func(f *feature) string {
 		if f.num != nil {
 			return fmt.Sprintf("%s (%s) : [run time]:%d, [boot time]:%d\n", f.name, f.title, *f.num(&b.support), *f.num(&boot))

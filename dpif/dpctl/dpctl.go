@@ -8,6 +8,7 @@ package dpctl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,15 +32,17 @@ type Env struct {
 	Program string
 	// Datapaths lists the datapaths, sorted by type and name.
 	Datapaths func() []Datapath
-	Now       func() int64
+	// Types are the types that datapaths can have.
+	Types []string
+	Now   func() int64
 	// Create and Delete make and remove datapaths of the user's own.
 	Create func(typ, name string) error
 	Delete func(d Datapath) error
 	// Open opens a device for add-if, Close gives up one that del-if took out.
 	Open  func(name, typ string) (dpif.Device, error)
 	Close func(dev dpif.Device)
-	// ParseFilter parses the filter of dump-flows, an OpenFlow match.
-	ParseFilter func(text string, names odp.PortNames) (func(*flow.Flow) bool, error)
+	// ParseFilter parses the filter of dump-flows, fields in OpenFlow's words.
+	ParseFilter func(text string, names odp.PortNames) (func(*flow.Flow, *flow.Mask) bool, error)
 	// ReadFile reads the file of add-flows.
 	ReadFile func(name string) ([]byte, error)
 }
@@ -80,8 +83,8 @@ func init() {
 		{"offload-stats-show", "[dp]", 0, 1, offloadStats},
 		{"dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, dumpConntrack},
 		{"flush-conntrack", "[dp] [zone=N] [ct-orig-tuple] [ct-reply-tuple]", 0, 4, flushConntrack},
-		{"cache-get-size", "[dp]", 0, 1, unsupported},
-		{"cache-set-size", "dp cache <size>", 3, 3, unsupported},
+		{"cache-get-size", "[dp]", 0, 1, cacheGetSize},
+		{"cache-set-size", "dp cache <size>", 3, 3, cacheSetSize},
 		{"ct-stats-show", "[dp] [zone=N]", 0, 3, ctStats},
 		{"ct-bkts", "[dp] [gt=N]", 0, 2, ctBuckets},
 		{"ct-set-maxconns", "[dp] maxconns", 1, 2, ctSetMaxConns},
@@ -236,7 +239,22 @@ func (c *call) open(arg string) (Datapath, error) {
 	if d, ok := c.find(arg); ok {
 		return d, nil
 	}
-	return Datapath{}, c.errorf(unix.ENODEV, "opening datapath")
+	return Datapath{}, c.errorf(c.missing(arg), "opening datapath")
+}
+
+// missing is the error for a datapath that does not exist: one of that name may have
+// another type, or the type may be one that nobody knows.
+func (c *call) missing(arg string) unix.Errno {
+	typ, name := parseName(arg)
+	for _, d := range c.env.Datapaths() {
+		if d.Dpif.Name() == name && slices.Contains(c.env.Types, typ) {
+			return unix.EINVAL
+		}
+	}
+	if !slices.Contains(c.env.Types, typ) {
+		return unix.EAFNOSUPPORT
+	}
+	return unix.ENODEV
 }
 
 // optional takes a datapath off the front of the arguments, of which there are at

@@ -20,7 +20,7 @@ func newEnv(t testing.TB, names ...string) *Env {
 	for _, name := range names {
 		list = append(list, Datapath{userspace.New(userspace.Options{Type: "dummy", Name: name, Clock: &clock.Fake{}, Pool: pool})})
 	}
-	return &Env{Program: "ovs-vswitchd", Datapaths: func() []Datapath { return list }, Now: func() int64 { return 0 },
+	return &Env{Program: "ovs-vswitchd", Datapaths: func() []Datapath { return list }, Types: []string{"dummy", "netdev"}, Now: func() int64 { return 0 },
 		ReadFile: func(name string) ([]byte, error) {
 			if name != "flows" {
 				return nil, errors.New("no such file")
@@ -57,7 +57,7 @@ func TestFlows(t *testing.T) {
 		{"mod-flow in_port(1),eth(),eth_type(0x1235) drop", "! ovs-vswitchd: updating flow table (No such file or directory)\n"},
 		{"dump-flows dummy@br0 pmd=-1", "recirc_id(0),in_port(1),eth(),eth_type(0x1234), packets:0, bytes:0, used:never, actions:drop\n"},
 		{"dump-flows pmd=3", ""},
-		{"dump-flows type=tc", "flow-dump from the main thread:\n"},
+		{"dump-flows type=tc", ""},
 		{"dump-flows type=x", "! ovs-vswitchd: Failed to parse type (x) (Invalid argument)\n"},
 		{"del-flow in_port(1),eth(),eth_type(0x1234)", ""},
 		{"del-flow in_port(1),eth(),eth_type(0x1234)",
@@ -65,8 +65,14 @@ func TestFlows(t *testing.T) {
 		{"add-flows flows", "ovs-vswitchd: Failed parsing line number 4, skipped!\n"},
 		{"del-flows", ""},
 		{"dump-flows", ""},
-		{"show nothing", "! ovs-vswitchd: opening datapath nothing failed (No such device)\n"},
-		{"cache-get-size", "! ovs-vswitchd: not supported by this datapath (Operation not supported)\n"},
+		{"show nothing", "! ovs-vswitchd: opening datapath nothing failed (Address family not supported by protocol)\n"},
+		{"show dummy@nothing", "! ovs-vswitchd: opening datapath dummy@nothing failed (No such device)\n"},
+		{"show netdev@br0", "! ovs-vswitchd: opening datapath netdev@br0 failed (Invalid argument)\n"},
+		{"del-dp netdev@br1", "! ovs-vswitchd: opening datapath (No such device)\n"},
+		{"cache-get-size", "dummy@br0:\n"},
+		{"cache-set-size x y z", "! ovs-vswitchd: size is malformed (Invalid argument)\n"},
+		{"cache-set-size x y 3", "! ovs-vswitchd: Opening datapath x failed (Address family not supported by protocol)\n"},
+		{"cache-set-size dummy@br0 masks 3", "! ovs-vswitchd: Setting caches not supported (Operation not supported)\n"},
 		{"frobnicate", "! ovs-vswitchd: unknown command 'frobnicate'; use --help for help\n"},
 		{"show -x", "! Unrecognized option -x"},
 	})
@@ -86,7 +92,7 @@ func TestWhichDatapath(t *testing.T) {
 func TestNormalizeActions(t *testing.T) {
 	run(t, newEnv(t), []step{
 		{"normalize-actions in_port(1),eth(),eth_type(0x1234) push_vlan(vid=9,pcp=0),p2,p1,pop_vlan,3 p1=1 p2=2",
-			"input flow: in_port(1),eth(),eth_type(0x1234)\nno vlan: no mpls: 3vlan(vid=9,pcp=0): no mpls: 1,2"},
+			"input flow: in_port(1),eth(src=00:00:00:00:00:00,dst=00:00:00:00:00:00),eth_type(0x1234)\nno vlan: no mpls: 3vlan(vid=9,pcp=0): no mpls: 1,2"},
 		{"parse-actions 1,2", "1,2\n"},
 	})
 }

@@ -40,7 +40,7 @@ func AppendFlow(b []byte, f *dpif.Flow, names odp.PortNames, verbose bool, now i
 
 // dumpArgs are the arguments of dump-flows besides the datapath.
 type dumpArgs struct {
-	filter func(*flow.Flow) bool
+	filter func(*flow.Flow, *flow.Mask) bool
 	pmd    int
 	hasPMD bool
 	types  map[string]bool // kinds of flows to show; nil: all
@@ -133,7 +133,10 @@ func (c *call) dump(d Datapath, a *dumpArgs, names odp.PortNames) {
 	}
 	var b []byte
 	d.Dpif.FlowDump(func(f *dpif.Flow) bool {
-		if a.filter != nil && !a.filter(&f.Key) {
+		if a.filter != nil && !a.filter(&f.Key, &f.Mask) {
+			return true
+		}
+		if !a.wants(f) {
 			return true
 		}
 		if !a.hasPMD && f.PMD != pmd {
@@ -144,7 +147,7 @@ func (c *call) dump(d Datapath, a *dumpArgs, names odp.PortNames) {
 				c.printf("flow-dump from pmd on cpu core: %d\n", pmd)
 			}
 		}
-		if f.PMD == pmd && a.wants(f) {
+		if f.PMD == pmd {
 			b = AppendFlow(b[:0], f, shown, c.more > 0, c.env.Now())
 			c.out.Write(b)
 			c.out.WriteByte('\n')

@@ -52,18 +52,12 @@ func normalizeActions(c *call) error {
 		}
 		names[name] = uint32(no)
 	}
-	key, mask, err := odp.ParseKey(c.args[0], names)
+	key, mask, err := odp.ParseExactKey(c.args[0], names)
 	if err != nil {
 		_ = c.errorf(unix.EINVAL, "odp_flow_key_from_string (%v)", err)
 		return err
 	}
-	c.printf("input flow: ")
-	if c.more > 0 {
-		c.out.Write(odp.FormatKeyVerbose(nil, &key, &mask, nil))
-	} else {
-		c.out.Write(odp.FormatKey(nil, &key, &mask, nil))
-	}
-	c.printf("\n")
+	c.printf("input flow: %s\n", odp.FormatKey(nil, &key, &mask, nil))
 	actions, err := odp.ParseActions(c.args[1], names)
 	if err != nil {
 		return c.errorf(unix.EINVAL, "odp_actions_from_string")

@@ -215,7 +215,7 @@ func show(c *call) error {
 		if d, ok := c.find(name); ok {
 			c.showOne(d)
 		} else {
-			last = c.errorf(unix.ENODEV, "opening datapath %s failed", name)
+			last = c.errorf(c.missing(name), "opening datapath %s failed", name)
 		}
 	}
 	return last

@@ -21,18 +21,21 @@ type node struct {
 const maxNesting = 32
 
 // parseNodes parses a whole list; elements are separated by commas or white space.
-func parseNodes(s string) ([]node, error) {
+// With an error, at is where the element begins that it is in.
+func parseNodes(s string) (list []node, at int, err error) {
 	p := nodeParser{s: s}
-	list, err := p.list(0)
+	list, err = p.list(0)
 	if err == nil && p.i < len(p.s) {
+		p.at = p.i
 		err = p.errorf("unbalanced parenthesis")
 	}
-	return list, err
+	return list, p.at, err
 }
 
 type nodeParser struct {
-	s string
-	i int
+	s  string
+	i  int
+	at int // where the outermost element begins
 }
 
 func (p *nodeParser) errorf(what string) error {
@@ -54,6 +57,9 @@ func (p *nodeParser) list(depth int) ([]node, error) {
 		}
 		if p.i == len(p.s) || p.s[p.i] == ')' {
 			return out, nil
+		}
+		if depth == 0 {
+			p.at = p.i
 		}
 		n, err := p.node(depth)
 		if err != nil {

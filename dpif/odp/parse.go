@@ -18,21 +18,31 @@ import (
 // without a mask are exact.  in_port takes a number or a name that names knows.
 // Unmentioned Ethernet types of VLAN headers follow from the encap() nesting.
 func ParseKey(s string, names PortNames) (key flow.Flow, mask flow.Mask, err error) {
-	nodes, err := parseNodes(s)
+	return parseKey(s, names, false)
+}
+
+// ParseExactKey parses the key of one packet: there are no masks, and members that are
+// left out are zero.  mask tells which items were given.
+func ParseExactKey(s string, names PortNames) (key flow.Flow, mask flow.Mask, err error) {
+	return parseKey(s, names, true)
+}
+
+func parseKey(s string, names PortNames, exact bool) (key flow.Flow, mask flow.Mask, err error) {
+	nodes, at, err := parseNodes(s)
 	if err != nil {
-		return key, mask, err
+		return key, mask, &KeyError{s[at:], unix.EINVAL, err}
 	}
-	p := keyParser{key: &key, mask: mask.AsFlow(), names: names}
+	p := keyParser{key: &key, mask: mask.AsFlow(), names: names, exact: exact}
 	key.InPort = ^uint32(0)
 	for i := range nodes {
 		// A flow's identifier may stand before its key.
 		if strings.HasPrefix(nodes[i].name, "ufid:") {
 			continue
 		}
-		if err := p.attr(&nodes[i]); errors.Is(err, unix.E2BIG) {
-			return key, mask, &tooLong{s[nodes[i].at:]}
-		} else if err != nil {
-			return key, mask, err
+		if err := p.attr(&nodes[i]); err != nil {
+			no := unix.EINVAL
+			errors.As(err, &no)
+			return key, mask, &KeyError{s[nodes[i].at:], no, err}
 		}
 	}
 	if key.DLType == 0 {
@@ -43,13 +53,17 @@ func ParseKey(s string, names PortNames) (key flow.Flow, mask flow.Mask, err err
 	return key, mask, nil
 }
 
-// tooLong is an attribute that does not fit in a Netlink message.
-type tooLong struct{ text string }
+// KeyError says where a key cannot be parsed, in stock's words; Cause is why.
+type KeyError struct {
+	At    string     // the rest of the text, from the attribute on
+	Errno unix.Errno // EINVAL, or E2BIG for what does not fit in a Netlink message
+	Cause error
+}
 
-func (e *tooLong) Error() string { return "syntax error at " + e.text }
+func (e *KeyError) Error() string { return "syntax error at " + e.At }
 
 // Unwrap is the system's error for it.
-func (e *tooLong) Unwrap() error { return unix.E2BIG }
+func (e *KeyError) Unwrap() error { return e.Errno }
 
 // impliedType is the Ethernet type of a key that has ipv4() or ipv6() and does not
 // say which type that is.
@@ -71,7 +85,8 @@ func impliedType(nodes []node) uint16 {
 type keyParser struct {
 	key, mask *flow.Flow
 	names     PortNames
-	vlans     int // encap() levels entered
+	exact     bool // see ParseExactKey
+	vlans     int  // encap() levels entered
 }
 
 func (p *keyParser) attr(n *node) error {
@@ -131,6 +146,11 @@ func (p *keyParser) scalar(s *scalar, n *node) error {
 }
 
 func (p *keyParser) item(it *item, n *node) error {
+	if p.exact {
+		for i := range it.members {
+			it.members[i].set(p.mask, onesOf(it.members[i].bits))
+		}
+	}
 	for i := range n.kids {
 		k := &n.kids[i]
 		m := it.member(k.name)
@@ -165,6 +185,9 @@ func (p *keyParser) member(m *member, name, text string) error {
 	v, mask, err := parseMasked(m, text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if p.exact && mask != onesOf(m.bits) {
+		return fmt.Errorf("%s: no mask is possible", name)
 	}
 	m.set(p.key, v)
 	m.set(p.mask, mask)

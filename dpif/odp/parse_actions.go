@@ -13,7 +13,7 @@ import (
 
 // ParseActions parses the text of datapath actions; "drop" is the empty list.
 func ParseActions(s string, names PortNames) ([]Action, error) {
-	nodes, err := parseNodes(s)
+	nodes, _, err := parseNodes(s)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package userspace
 import (
 	"strconv"
 
-	"sluice/dpif"
 	"sluice/internal/vlog"
 )
 
@@ -205,32 +204,4 @@ func (d *Dpif) variance(n *placeNode, planned bool) uint64 {
 		squares += (v - mean) * (v - mean)
 	}
 	return squares / uint64(len(loads))
-}
-
-// DPIFImplGet is dpif-netdev/dpif-impl-get: there is one implementation.
-func DPIFImplGet([]string) (string, error) {
-	return "Available DPIF implementations:\n  dpif_scalar (pmds: " + cores() + ")\n", nil
-}
-
-// MiniflowParserGet is dpif-netdev/miniflow-parser-get: there is one parser.
-func MiniflowParserGet([]string) (string, error) {
-	return "Available Optimized Miniflow Extracts:\n  scalar (available: True)(pmds: " + cores() + ")\n", nil
-}
-
-// cores lists the cores of all polling threads.
-func cores() string {
-	list := ""
-	for _, t := range allThreads() {
-		if t.core == dpif.PMDNone {
-			continue
-		}
-		if list != "" {
-			list += ","
-		}
-		list += strconv.Itoa(t.core)
-	}
-	if list == "" {
-		return "none"
-	}
-	return list
 }

@@ -96,7 +96,7 @@ func (t *thread) LBOutput(b *packet.Batch, id uint32) {
 
 // BondShow is dpif-netdev/bond-show.
 func BondShow(args []string) (string, error) {
-	d, err := pick(strings.Join(args, " "))
+	d, err := named(args)
 	if err != nil || len(d.bonds) == 0 {
 		return "", err
 	}

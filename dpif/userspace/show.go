@@ -39,6 +39,18 @@ func pick(name string) (*Dpif, error) {
 	return nil, errNoDatapath
 }
 
+// named is pick for commands whose only argument is a datapath: a wrong name is an
+// error there, while the others take the only datapath instead.
+func named(args []string) (*Dpif, error) {
+	if len(args) == 0 {
+		return pick("")
+	}
+	if d := all[args[0]]; d != nil {
+		return d, nil
+	}
+	return nil, errNoDatapath
+}
+
 // infoArgs are the arguments that the commands about threads share.
 type infoArgs struct {
 	d        *Dpif
@@ -180,8 +192,11 @@ func PMDRxqShow(args []string) (string, error) {
 	}
 	secs = (secs + secsStep - 1) / secsStep * secsStep
 	var b strings.Builder
-	fmt.Fprintf(&b, "Displaying last %d seconds pmd usage %%\n", secs)
-	for _, t := range a.threads() {
+	threads := a.threads()
+	if len(threads) > 0 {
+		fmt.Fprintf(&b, "Displaying last %d seconds pmd usage %%\n", secs)
+	}
+	for _, t := range threads {
 		if t.core != dpif.PMDNone {
 			t.showQueues(&b, secs/secsStep)
 		}
@@ -221,7 +236,7 @@ func usage(used, total uint64) string {
 
 // PMDRxqRebalance is dpif-netdev/pmd-rxq-rebalance.
 func PMDRxqRebalance(args []string) (string, error) {
-	d, err := pick(strings.Join(args, " "))
+	d, err := named(args)
 	if err != nil {
 		return "", err
 	}
@@ -240,12 +255,4 @@ func allThreads() (list []*thread) {
 		list = append(list, all[name].threads()...)
 	}
 	return list
-}
-
-// DPIFImplSet is dpif-netdev/dpif-impl-set.
-func DPIFImplSet(args []string) (string, error) {
-	if args[0] != "dpif_scalar" {
-		return "", fmt.Errorf("DPIF implementation not available: Unknown DPIF implementation %s.\n", args[0])
-	}
-	return "DPIF implementation set to dpif_scalar.\n", nil
 }

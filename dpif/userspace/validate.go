@@ -3,9 +3,12 @@ package userspace
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
+	"sluice/dpif"
 	"sluice/dpif/dpcls"
 	"sluice/dpif/flow"
 	"sluice/internal/vlog"
@@ -39,9 +42,9 @@ func (t *flowTable) validate(k *flow.Mini, slot uint32, found bool) {
 	}
 }
 
-// subtables counts the classifiers and subtables of all polling threads.
-func subtables() (classifiers, tables int) {
-	for _, t := range allThreads() {
+// subtables counts the classifiers and subtables of the threads.
+func subtables(threads []*thread) (classifiers, tables int) {
+	for _, t := range threads {
 		t.do(func() {
 			classifiers += len(t.flows.cls)
 			for _, c := range t.flows.cls {
@@ -54,7 +57,7 @@ func subtables() (classifiers, tables int) {
 
 // SubtableLookupShow is dpif-netdev/subtable-lookup-info-get (and -prio-get).
 func SubtableLookupShow([]string) (string, error) {
-	_, tables := subtables()
+	_, tables := subtables(allThreads())
 	validating, generic := 0, tables
 	if lookups.validate.Load() {
 		validating, generic = tables, 0
@@ -63,10 +66,24 @@ func SubtableLookupShow([]string) (string, error) {
 		"  generic (Use count: %d, Priority: %d)\n", validating, lookups.autovalidator, generic, lookups.generic), nil
 }
 
+// leadingNumber is the number that s begins with, 0 when it begins with none; ok is
+// false when it is negative or has no end.
+func leadingNumber(s string) (n uint64, ok bool) {
+	end := strings.IndexFunc(s, func(c rune) bool { return c < '0' || c > '9' })
+	if end < 0 {
+		end = len(s)
+	}
+	if end == 0 {
+		return 0, !strings.HasPrefix(s, "-")
+	}
+	n, err := strconv.ParseUint(s[:end], 10, 32)
+	return n, err == nil
+}
+
 // SubtableLookupSet is dpif-netdev/subtable-lookup-prio-set.
 func SubtableLookupSet(args []string) (string, error) {
-	prio, err := strconv.ParseUint(args[1], 10, 8)
-	if err != nil {
+	prio, ok := leadingNumber(args[1])
+	if !ok || prio > 255 {
 		return "", errors.New("error converting priority, use integer in range 0-255\n")
 	}
 	switch args[0] {
@@ -79,7 +96,8 @@ func SubtableLookupSet(args []string) (string, error) {
 	}
 	classifiers, tables := 0, 0
 	if on := lookups.autovalidator > lookups.generic; lookups.validate.Swap(on) != on {
-		classifiers, tables = subtables()
+		// As stock, which does not count the control loop's.
+		classifiers, tables = subtables(slices.DeleteFunc(allThreads(), func(t *thread) bool { return t.core == dpif.PMDNone }))
 	}
 	return fmt.Sprintf("Lookup priority change affected %d dpcls ports and %d subtables.\n", classifiers, tables), nil
 }

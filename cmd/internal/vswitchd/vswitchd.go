@@ -116,7 +116,8 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		NextHop: s.nextHop, Native: s.native,
 		Export: ofproto.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: s.deviceAddr, SourceOf: s.sourceOf},
 	})
-	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Native: s.native, TunnelPorts: &s.tunnelPorts, Program: d.Name, Now: d.Clock.Now, NewDatapath: s.userDatapath}, o.Dummy)
+	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Native: s.native, TunnelPorts: &s.tunnelPorts, Program: d.Name, Now: d.Clock.Now,
+		NewDatapath: s.userDatapath, DatapathTypes: s.types}, o.Dummy)
 	d.OnMemory(s.memory)
 	if o.Dummy {
 		d.Clock.RegisterTimeCommands(d.Ctl)
@@ -152,6 +153,8 @@ func (s *Switch) datapathTypes() {
 	s.dummies = []string{"dummy"}
 	switch s.opts.DummyLevel {
 	case dummy.LevelOverride:
+		// Also a type that is disabled, as in stock when that option comes behind.
+		s.types = []string{"netdev", "system"}
 		s.dummies = append(s.dummies, s.types...)
 	case dummy.LevelOverrideSystem:
 		s.dummies = append(s.dummies, "system")

@@ -28,6 +28,8 @@ type Env struct {
 	// NewDatapath makes a datapath without ports for dpctl/add-dp and tells the type
 	// of device that its local port is.
 	NewDatapath func(typ, name string) (dp dpif.Dpif, localType string, err error)
+	// DatapathTypes are the types that there are.
+	DatapathTypes []string
 
 	actionImpl int // of actionImpls
 }

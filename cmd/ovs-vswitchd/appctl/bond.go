@@ -2,10 +2,8 @@ package appctl
 
 import (
 	"errors"
-	"net"
 	"strconv"
 
-	"sluice/dpif/flow"
 	"sluice/ofproto/bond"
 	"sluice/ovsdb/unixctl"
 )
@@ -102,26 +100,26 @@ func bondShow(env *Env, r *unixctl.Request) {
 }
 
 // bondHash prints the hash value of a source address and a VLAN, as balance-slb bonds
-// spread them.
+// spread them.  Its numbers are read as scanf does.
 func bondHash(_ *Env, r *unixctl.Request) {
-	var vlan, basis uint64
-	var err error
+	var vlan, basis uint32
+	var ok bool
 	if len(r.Args) > 1 {
-		if vlan, err = strconv.ParseUint(r.Args[1], 10, 32); err != nil {
+		if vlan, ok = scanUint(r.Args[1]); !ok {
 			r.ReplyError("invalid vlan")
 			return
 		}
 	}
 	if len(r.Args) > 2 {
-		if basis, err = strconv.ParseUint(r.Args[2], 10, 32); err != nil {
+		if basis, ok = scanUint(r.Args[2]); !ok {
 			r.ReplyError("invalid basis")
 			return
 		}
 	}
-	mac, err := net.ParseMAC(r.Args[0])
-	if err != nil || len(mac) != 6 {
+	mac, ok := scanMAC(r.Args[0])
+	if !ok {
 		r.ReplyError("invalid mac")
 		return
 	}
-	r.Reply(strconv.Itoa(int(bond.HashMAC(flow.MAC(mac), uint16(vlan), uint32(basis)) % bond.Buckets)))
+	r.Reply(strconv.Itoa(int(bond.HashMAC(mac, uint16(vlan), basis) % bond.Buckets)))
 }

@@ -12,7 +12,7 @@ var bridgeCommands = []command{
 		if len(r.Args) > 0 {
 			sw := env.Bridges.Switch(r.Args[0])
 			if sw == nil {
-				r.ReplyError("unknown bridge")
+				r.ReplyError("Unknown bridge")
 				return
 			}
 			sw.Reconnect(env.Now())
@@ -26,7 +26,7 @@ var bridgeCommands = []command{
 	{"bridge/dump-flows", "[--offload-stats] bridge", 1, 2, func(env *Env, r *unixctl.Request) {
 		offload := r.Args[0] == "--offload-stats"
 		sw := env.Bridges.Switch(r.Args[len(r.Args)-1])
-		if sw == nil || len(r.Args) == 2 && !offload {
+		if sw == nil {
 			r.ReplyError("Unknown bridge")
 			return
 		}

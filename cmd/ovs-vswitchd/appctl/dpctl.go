@@ -31,6 +31,7 @@ func registerDpctl(srv *unixctl.Server, env *Env) {
 			slices.SortFunc(out, func(a, b dpctl.Datapath) int { return strings.Compare(a.Name(), b.Name()) })
 			return out
 		},
+		Types:       env.DatapathTypes,
 		Create:      own.create,
 		Delete:      own.delete,
 		Open:        func(name, typ string) (dpif.Device, error) { return netdev.Open(name, typ) },
@@ -107,17 +108,19 @@ func (o *ownDatapaths) delete(d dpctl.Datapath) error {
 	return err
 }
 
-// parseFilter reads an OpenFlow match that datapath flows are compared with.
-func parseFilter(text string, names odp.PortNames) (func(*flow.Flow) bool, error) {
-	m, _, err := match.Parse(text, filterPorts{names})
+// parseFilter reads the fields of a packet, in the words of OpenFlow, that datapath
+// flows are compared with.  What a flow wildcards it cannot differ in.
+func parseFilter(text string, names odp.PortNames) (func(*flow.Flow, *flow.Mask) bool, error) {
+	var m flow.Mask
+	f, err := match.ParseExactFlow(text, nil, filterPorts{names}, &m)
 	if err != nil {
 		return nil, err
 	}
-	want, mask := m.Flow.Words(), m.Mask.Words()
-	return func(f *flow.Flow) bool {
-		got := f.Words()
+	want, given := f.Words(), m.Words()
+	return func(key *flow.Flow, mask *flow.Mask) bool {
+		got, known := key.Words(), mask.Words()
 		for i := range got {
-			if (got[i]^want[i])&mask[i] != 0 {
+			if (got[i]^want[i])&given[i]&known[i] != 0 {
 				return false
 			}
 		}

@@ -60,6 +60,7 @@ var pmdCommands = []command{
 	{"dpif-netdev/dpif-impl-get", "", 0, 0, text(userspace.DPIFImplGet)},
 	{"dpif-netdev/dpif-impl-set", "dpif_implementation_name", 1, 1, text(userspace.DPIFImplSet)},
 	{"dpif-netdev/miniflow-parser-get", "", 0, 0, text(userspace.MiniflowParserGet)},
+	{"dpif-netdev/miniflow-parser-set", "[-pmd core] miniflow_implementation_name [study_pkt_cnt]", 1, 5, text(userspace.MiniflowParserSet)},
 }
 
 // text makes a command of a function from arguments to text.

@@ -1,7 +1,6 @@
 package appctl
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -47,11 +46,11 @@ func egressPorts(ports *tnl.PortRange, args []string) (string, error) {
 	}
 	lo, err := strconv.ParseUint(args[0], 10, 16)
 	if err != nil || lo == 0 {
-		return "", errors.New("Invalid min.") //nolint:staticcheck // printed so
+		return "Invalid min.", nil // as stock, no error of the command
 	}
 	hi, err := strconv.ParseUint(args[1], 10, 16)
 	if err != nil || hi == 0 {
-		return "", errors.New("Invalid max.") //nolint:staticcheck // printed so
+		return "Invalid max.", nil
 	}
 	ports.Store(tnl.Ports{Min: uint16(min(lo, hi)), Max: uint16(max(lo, hi))})
 	return "OK", nil

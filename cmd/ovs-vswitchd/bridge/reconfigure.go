@@ -20,6 +20,8 @@ import (
 // reconfigure makes the switch what the database says: deletions first, then
 // additions, then the settings of each bridge.  root is nil for an empty database.
 func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
+	// Before datapaths are opened: what they can do is looked at once, then.
+	flow.SetVLANLimit(mapInt(rootConfig(root), "vlan-limit", 1))
 	cReconfigure.Inc()
 	b.configureSSL(root)
 	wanted := b.wantedBridges(root)
