@@ -15,7 +15,6 @@ func TestBacklog(t *testing.T) {
 			f.setup(features, 1, 64)
 			queue := f.d.RxQueues()[0]
 			backlog := queue.(netdev.Backlogger).Backlog
-			batch := f.take(0)
 			for round := range 5 { // 40 at a time: packed rings wrap
 				for range 40 {
 					f.transmit(0, append(make([]byte, f.hdrLen()), frame(60, round)...), 500, false)
@@ -24,7 +23,7 @@ func TestBacklog(t *testing.T) {
 					t.Fatalf("round %d: %d wait before a receive, want 40", round, got)
 				}
 				for _, want := range []int{40 - packet.BatchSize, 0} {
-					batch = f.take(0)
+					batch := f.take(0)
 					if got := backlog(); got != want {
 						t.Fatalf("round %d: %d wait after %d packets, want %d", round, got, batch.N, want)
 					}
