@@ -302,16 +302,50 @@ func (b *BaseType) checkString(s string) *Error {
 	return nil
 }
 
+// badSequence returns the malformed sequence that s begins with, up to the byte
+// that makes it so (Unicode 15, table 3-7); the end of s counts as a zero.
+func badSequence(s string) []byte {
+	lead := s[0]
+	n, lo, hi := 0, byte(0x80), byte(0xbf) // continuation bytes; bounds of the first
+	switch {
+	case lead >= 0xc2 && lead <= 0xdf:
+		n = 1
+	case lead >= 0xe0 && lead <= 0xef:
+		n = 2
+	case lead >= 0xf0 && lead <= 0xf4:
+		n = 3
+	}
+	switch lead {
+	case 0xe0:
+		lo = 0xa0
+	case 0xed:
+		hi = 0x9f
+	case 0xf0:
+		lo = 0x90
+	case 0xf4:
+		hi = 0x8f
+	}
+	out := []byte{lead}
+	for i := 1; i <= n; i++ {
+		var c byte
+		if i < len(s) {
+			c = s[i]
+		}
+		out = append(out, c)
+		if c < lo || c > hi {
+			break
+		}
+		lo, hi = 0x80, 0xbf
+	}
+	return out
+}
+
 // badUTF8 describes the first malformed sequence in s.
 func badUTF8(s string) string {
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n == 1 {
-			msg := "invalid UTF-8 sequence"
-			for j := i; j < len(s) && j < i+4 && (j == i || s[j]&0xc0 == 0x80); j++ {
-				msg += fmt.Sprintf(" 0x%02x", s[j])
-			}
-			return msg
+			return fmt.Sprintf("invalid UTF-8 sequence % #x", badSequence(s[i:]))
 		}
 		i += n
 	}

@@ -228,3 +228,25 @@ func FuzzSchema(f *testing.F) {
 		}
 	})
 }
+
+// TestBadUTF8 compares what errors show of malformed strings with stock's.
+func TestBadUTF8(t *testing.T) {
+	for in, want := range map[string]string{
+		"ok\x80":           "0x80",
+		"\xff":             "0xff",
+		"\xc0\x80":         "0xc0",
+		"\xc3":             "0xc3 0x00",
+		"\xc3a":            "0xc3 0x61",
+		"\xe0\x80\x80":     "0xe0 0x80",
+		"\xe1\x80a":        "0xe1 0x80 0x61",
+		"\xed\xa0\x80":     "0xed 0xa0",
+		"\xf0\x80\x80\x80": "0xf0 0x80",
+		"\xf1\x80\x80":     "0xf1 0x80 0x80 0x00",
+		"\xf4\x90\x80\x80": "0xf4 0x90",
+		"\xf5\x80\x80\x80": "0xf5",
+	} {
+		if got := badUTF8(in); got != "invalid UTF-8 sequence "+want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}

@@ -63,10 +63,15 @@ func (p *Parser) Member(name string, accept Accept) *json.Value {
 	return m
 }
 
-// Fail records an error, unless there is one already.
+// Fail records an error, unless there is one already. Of what is not an object
+// the error does not show the syntax, as stock's.
 func (p *Parser) Fail(format string, args ...any) {
 	if p.err == nil {
-		p.err = SyntaxErrorf(p.v, "", "Parsing %s failed: %s",
+		v := p.v
+		if v.Kind() != json.Object {
+			v = nil
+		}
+		p.err = SyntaxErrorf(v, "", "Parsing %s failed: %s",
 			fmt.Sprintf(p.kind, p.args...), fmt.Sprintf(format, args...))
 	}
 }

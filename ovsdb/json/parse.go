@@ -430,7 +430,8 @@ func exactInt(s string, f float64, integral bool) (int64, bool) {
 	if f == 0 {
 		return 0, true // also what is too small for a double
 	}
-	if math.Trunc(f) != f || math.Abs(f) >= 1<<63 {
+	// 2**63 itself may be 2**63-1 rounded.
+	if math.Trunc(f) != f || math.Abs(f) > 1<<63 {
 		return 0, false
 	}
 	mant, exp := s, 0
