@@ -49,6 +49,10 @@ type TLS struct {
 	cert   *tls.Certificate
 	roots  *x509.CertPool
 	noPeer bool
+
+	// patience is for how long a client may take for its handshake; 0 is the
+	// default.
+	patience time.Duration
 }
 
 // stamp tells whether a file has changed.
@@ -192,6 +196,8 @@ type session struct {
 	config *tls.Config
 	// bootstrap is where to store the CA's certificate, or empty.
 	bootstrap string
+	// patience is for how long a client may take for its handshake.
+	patience time.Duration
 }
 
 // session makes the settings of one connection; serverName goes into the
@@ -200,7 +206,7 @@ func (t *TLS) session(client bool, serverName string) (*session, error) {
 	if err := t.load(); err != nil {
 		return nil, err
 	}
-	s := &session{config: &tls.Config{
+	s := &session{patience: handshakeTimeout, config: &tls.Config{
 		Certificates: []tls.Certificate{*t.cert},
 		// Our own check replaces the usual one, which knows host names.
 		InsecureSkipVerify: true,
@@ -210,6 +216,9 @@ func (t *TLS) session(client bool, serverName string) (*session, error) {
 		// Stock resumes no sessions: each is to be checked anew.
 		SessionTicketsDisabled: true,
 	}}
+	if t.patience > 0 {
+		s.patience = t.patience
+	}
 	s.config.MinVersion, s.config.MaxVersion = protocolRange(t.Protocols)
 	switch {
 	case t.noPeer:

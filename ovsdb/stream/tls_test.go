@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +126,25 @@ func TestTLS(t *testing.T) {
 	}
 	<-done
 	eof(t, s)
+}
+
+// TestTLSSilentClient connects to a server and never begins its handshake.
+func TestTLSSilentClient(t *testing.T) {
+	p := newPKI(t)
+	o := p.member("server")
+	o.patience = time.Millisecond
+	l, target := listenTLS(t, o)
+	c, err := Open("tcp"+strings.TrimPrefix(target, "ssl"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s := accept(t, l)
+	defer s.Close()
+	if err := until(t, func(p *poll.Set) { s.Wait(p, true, false, false) }, s.Connect); err != unix.EPROTO {
+		t.Errorf("server: %v", err)
+	}
+	eof(t, c)
 }
 
 func TestTLSStranger(t *testing.T) {

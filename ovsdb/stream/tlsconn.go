@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,9 @@ import (
 // userTimeoutMs ends connections whose peer takes no more data: after Close
 // nobody else would.
 const userTimeoutMs = 60 * 1000
+
+// handshakeTimeout is for how long a client may take for its handshake.
+const handshakeTimeout = 10 * time.Second
 
 // tlsConn is one end of a socket pair whose other end goroutines connect with
 // TLS. When the handshake is over they send one byte through the pair, so that
@@ -124,10 +128,15 @@ func (s *tlsShared) handshake(ctx context.Context, ses *session, client bool, di
 		what = "SSL_connect"
 		tc = tls.Client(conn, ses.config)
 	} else {
+		// A client's attempt ends with its back-off; who connects here and says
+		// nothing would stay for ever.
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, ses.patience)
+		defer stop()
 		tc = tls.Server(conn, ses.config)
 	}
 	if err := tc.HandshakeContext(ctx); err != nil {
-		if ctx.Err() == nil {
+		if !errors.Is(ctx.Err(), context.Canceled) {
 			sslLog.WarnRL(sslRL, "%s: %s", what, errno.Text(err))
 		}
 		tc.Close()
