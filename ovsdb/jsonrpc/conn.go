@@ -46,6 +46,7 @@ type Conn struct {
 	scan     scanner
 	received uint64
 	limit    int
+	linger   func() bool
 
 	out     [][]byte
 	outHead int // bytes of out[0] that were sent
@@ -89,6 +90,10 @@ func (c *Conn) Received() uint64 { return c.received }
 // SetBacklogThreshold ends the connection when more messages or bytes than
 // that wait to be sent; 0 is no limit.
 func (c *Conn) SetBacklogThreshold(msgs, size int) { c.maxQueued, c.maxBacklog = msgs, size }
+
+// Linger overlooks that the peer has ended its direction as long as wait, asked
+// whenever Recv meets that end, says so: the peer may want its answers still.
+func (c *Conn) Linger(wait func() bool) { c.linger = wait }
 
 // SetMaxMessage changes the largest message accepted.
 func (c *Conn) SetMaxMessage(size int) { c.limit = size }
@@ -210,7 +215,9 @@ func (c *Conn) fill() error {
 		c.in = (*buffers.Get().(*[readChunk]byte))[:0]
 	} else if cap(c.in)-len(c.in) < readChunk/2 {
 		// Doubling keeps the copies linear in the size of the message.
-		grown := make([]byte, len(c.in), max(readChunk, 2*len(c.in)))
+		// Beyond the limit nothing is kept.
+		size := min(max(readChunk, 2*len(c.in)), max(c.limit, len(c.in))+readChunk)
+		grown := make([]byte, len(c.in), size)
 		copy(grown, c.in)
 		c.in = grown
 	}
@@ -222,6 +229,10 @@ func (c *Conn) fill() error {
 	case err == stream.ErrAgain:
 		c.idle()
 	case err == io.EOF:
+		if c.linger != nil && c.linger() {
+			c.idle()
+			return stream.ErrAgain
+		}
 		c.Fail(io.EOF)
 	default:
 		log.WarnRL(rl, "%s: receive error: %s", c.name, errno.Text(err))
@@ -304,9 +315,11 @@ func (c *Conn) position(err error) string {
 	return sprintfPosition(line, column, se.Offset, se.Text)
 }
 
+func (c *Conn) unread() bool { return c.scan.pos < len(c.in) }
+
 // RecvWait wakes s when Recv may return something else than ErrAgain.
 func (c *Conn) RecvWait(s *poll.Set) {
-	if c.err != nil || c.scan.pos < len(c.in) {
+	if c.err != nil || c.unread() {
 		s.Immediate()
 		return
 	}

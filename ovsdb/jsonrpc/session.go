@@ -251,29 +251,43 @@ func (s *Session) SendRaw(b []byte) error {
 	return s.rpc.SendRaw(b)
 }
 
-// Recv returns the next message, nil if there is none now.
+// Recv returns the next message, nil if there is none now or if it was one
+// that the session answers itself.
 func (s *Session) Recv(now int64) *Msg {
-	if s.rpc == nil {
+	m, _ := s.Next(now)
+	if m != nil && m.Type == Request && m.Method == "echo" {
+		s.rpc.Send(NewReply(m.Params, m.ID))
 		return nil
 	}
+	return m
+}
+
+// Next is Recv for a server that waits for events of the socket and answers in
+// order: the caller must answer the peer's echo requests, behind the requests
+// before them. If m is nil, again says that there was an answer to our own, so
+// that the next message may be in the buffer already, where no event tells of
+// it.
+func (s *Session) Next(now int64) (m *Msg, again bool) {
+	if s.rpc == nil {
+		return nil, false
+	}
 	before := s.rpc.Received()
-	m, _ := s.rpc.Recv()
+	m, _ = s.rpc.Recv()
 	s.fsm.ReceiveAttempted(now)
 	if s.rpc.Received() != before {
 		// Bytes count, not messages: a large message on a slow line takes
 		// longer than a probe interval.
 		s.fsm.Activity(now)
 	}
-	switch {
-	case m == nil:
-	case m.Type == Request && m.Method == "echo":
-		s.rpc.Send(NewReply(m.Params, m.ID))
-	case m.Type == Reply && string(m.ID) == `"echo"`:
-	default:
-		return m
+	if m != nil && m.Type == Reply && string(m.ID) == `"echo"` {
+		return nil, true
 	}
-	return nil
+	return m, false
 }
+
+// Unread says whether bytes were read that Recv has not looked at yet: there may
+// be a message without any event of the socket.
+func (s *Session) Unread() bool { return s.rpc != nil && s.rpc.unread() }
 
 // RecvWait wakes p when Recv may have a message.
 func (s *Session) RecvWait(p *poll.Set) {

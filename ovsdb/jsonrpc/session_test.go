@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"strings"
 	"testing"
 
 	"sluice/internal/poll"
@@ -77,5 +78,64 @@ func TestSessionProbes(t *testing.T) {
 	}
 	if x.Connected() || x.Alive() {
 		t.Error("an unanswered probe must end the connection")
+	}
+}
+
+// trickle is a stream that gives a few bytes at a time.
+type trickle struct {
+	stream.Conn
+	text string
+	size int
+}
+
+func (s *trickle) Read(p []byte) (int, error) {
+	if s.text == "" {
+		return 0, stream.ErrAgain
+	}
+	n := copy(p[:min(s.size, len(p))], s.text)
+	s.text = s.text[n:]
+	return n, nil
+}
+
+// TestNext looks for messages without any event of a socket.
+func TestNext(t *testing.T) {
+	const answer = `{"id":"echo","result":[],"error":null}`
+	end, other := stream.Pair()
+	t.Cleanup(func() { end.Close(); other.Close() })
+	// The last byte of the second message is the last one of the first turn.
+	pad := strings.Repeat(" ", maxReads-len(answer))
+	in := &trickle{Conn: end, text: answer + pad + answer, size: 1}
+	s := NewSession(NewConn(in), 0)
+	if m, again := s.Next(0); m != nil || !again {
+		t.Fatalf("an answer: %v, again %v", m, again)
+	}
+	if s.Unread() {
+		t.Fatal("one byte at a time, and some are left")
+	}
+	for in.text != "" {
+		if m, again := s.Next(0); m != nil || again {
+			t.Fatalf("in the middle of a message: %v, again %v", m, again)
+		}
+	}
+	if !s.Unread() {
+		t.Fatal("the last byte was looked at")
+	}
+	if m, again := s.Next(0); m != nil || !again || s.Unread() {
+		t.Fatalf("at the end: %v, again %v, unread %v", m, again, s.Unread())
+	}
+}
+
+// TestGrowth sends a message that is too large: what cannot be kept gets no
+// room.
+func TestGrowth(t *testing.T) {
+	end, other := stream.Pair()
+	t.Cleanup(func() { end.Close(); other.Close() })
+	c := NewConn(&trickle{Conn: end, text: `["` + strings.Repeat("x", 150<<10), size: 1000})
+	c.SetMaxMessage(100 << 10)
+	for c.Err() == nil {
+		c.Recv()
+		if size := cap(c.in); size > 100<<10+readChunk+4096 {
+			t.Fatalf("%d bytes for a limit of 100 kB", size)
+		}
 	}
 }
