@@ -270,10 +270,15 @@ func (s *Server) writeStatus(t *db.Txn, table *db.Table, row *db.Row) {
 
 // remoteStatus describes a remote: key, value, key, value...
 func (s *Server) remoteStatus(r *remote) (connected bool, status []string) {
-	if r == nil {
-		return false, nil
-	}
 	add := func(k, v string) { status = append(status, k, v) }
+	if r == nil || r.listener != nil {
+		// These say nothing here, but stock writes them for all remotes.
+		add("sec_since_connect", "0")
+		add("sec_since_disconnect", "0")
+	}
+	if r == nil {
+		return false, status
+	}
 	if r.listener != nil {
 		if n := len(r.sessions); n > 1 {
 			add("n_connections", strconv.Itoa(n))

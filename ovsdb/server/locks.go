@@ -98,7 +98,7 @@ func (c *session) unlock(m *jsonrpc.Msg, params *json.Value) {
 	}
 	w := c.locks[name]
 	if w == nil {
-		c.replyError(m, data.SyntaxErrorf(params, "", "\"unlock\" without \"lock\" or \"steal\""))
+		c.replyError(m, data.SyntaxErrorf(params, "", "%s: \"unlock\" without \"lock\" or \"steal\"", m.Method))
 		return
 	}
 	c.dropLock(w)
@@ -129,7 +129,7 @@ func (c *session) dropLock(w *waiter) {
 
 func (c *session) notifyLock(name, method string) {
 	c.js.Send(jsonrpc.NewNotify(method, jsonrpc.AppendStrings(nil, name)))
-	c.repoll()
+	c.written()
 }
 
 func (c *session) unlockAll() {

@@ -20,7 +20,7 @@ func (c *session) handle(m *jsonrpc.Msg) {
 		}
 	default:
 		log.Warn("%s: received unexpected %s message", c.js.Name(), m.Type)
-		c.js.ForceReconnect(c.srv.now)
+		c.drop()
 	}
 }
 
@@ -57,13 +57,37 @@ func (c *session) request(m *jsonrpc.Msg) {
 		c.reply(jsonrpc.NewError([]byte(`"unknown method"`), m.ID))
 		return
 	}
-	v, err := json.ParseLimited(string(m.Params), maxValues)
-	if err != nil {
-		log.WarnRL(rl, "%s: bad params: %v", c.js.Name(), err)
-		c.js.ForceReconnect(c.srv.now)
+	if len(m.Params) < bigParams {
+		v, err := json.ParseLimited(string(m.Params), maxValues)
+		c.serve(m, fn, &v, err)
 		return
 	}
-	fn(c, m, &v)
+	// Seconds may pass until millions of values are parsed. The session reads
+	// nothing meanwhile, and others do not wait.
+	c.busy++
+	seqno := c.seqno
+	go func() {
+		v, err := json.ParseLimited(string(m.Params), maxValues)
+		c.srv.post(func() {
+			c.busy--
+			if !c.closed && c.js.Connected() && c.seqno == seqno {
+				c.serve(m, fn, &v, err)
+			}
+			c.srv.enqueue(c)
+		})
+	}()
+}
+
+// bigParams is the size of params that are parsed in a worker.
+const bigParams = 1 << 20
+
+func (c *session) serve(m *jsonrpc.Msg, fn func(*session, *jsonrpc.Msg, *json.Value), v *json.Value, err error) {
+	if err != nil {
+		log.WarnRL(rl, "%s: bad params: %v", c.js.Name(), err)
+		c.drop()
+		return
+	}
+	fn(c, m, v)
 }
 
 // lookup finds the database that the params begin with; it answers the request
@@ -112,7 +136,7 @@ func (c *session) setAware(m *jsonrpc.Msg, params *json.Value) {
 		c.reply(jsonrpc.NewReply([]byte("{}"), m.ID))
 		return
 	}
-	c.replyError(m, data.SyntaxErrorf(params, "", "true or false parameter expected"))
+	c.replyError(m, data.SyntaxErrorf(params, "", "%s: true or false parameter expected", m.Method))
 }
 
 func (c *session) monitorV1(m *jsonrpc.Msg, v *json.Value) { c.monitor(m, v, monitor.V1) }
@@ -367,6 +391,7 @@ func (c *session) removeMonitor(sm *sessionMonitor, notify bool) {
 	sm.db.reg.Remove(sm.Monitor)
 	if notify && c.aware {
 		c.js.Send(jsonrpc.NewNotify("monitor_canceled", append(append([]byte{'['}, sm.ID...), ']')))
+		c.written()
 	}
 }
 

@@ -112,20 +112,36 @@ func (s *Server) openRemote(target string, o remoteOptions) {
 	case err == nil:
 		r.listener = l
 		s.listen(r, true)
-	case stream.IsActive(target):
+	case stream.IsActive(target), err == unix.EAFNOSUPPORT:
+		// Of a kind that nobody knows: its status says that it does not work.
 		js := jsonrpc.OpenSession([]string{target}, true, s.streamOptions(o), s.now)
 		s.addSession(js, r)
 	default:
 		log.ErrRL(rl, "%s: listen failed: %s", target, errno.Text(err))
+		s.listenLater()
 		return
 	}
 	s.remotes[target] = r
+}
+
+// listenLater looks at the remotes again in a while: an address may come up
+// later than the server, and a port may become free.
+func (s *Server) listenLater() {
+	if s.relisten == nil {
+		s.relisten = s.after(s.now+statusInterval, func() {
+			s.relisten = nil
+			s.dirty = true
+		})
+	}
 }
 
 func (s *Server) addSession(js *jsonrpc.Session, r *remote) *session {
 	js.SetMaxBackoff(r.opts.MaxBackoff)
 	js.SetProbeInterval(r.opts.Probe)
 	c := s.newSession(js, r)
+	if rpc := js.Conn(); rpc != nil {
+		rpc.Linger(c.end)
+	}
 	r.sessions[c] = true
 	return c
 }

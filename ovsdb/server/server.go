@@ -87,6 +87,7 @@ type Server struct {
 	dirty       bool   // remotes must be looked at again
 	remoteError string // what is wrong with them, as logged
 	statusAt    int64  // when the status of remotes is written again
+	relisten    *timer // set while a remote could not listen
 	nextTrigger uint64 // numbers waiting requests in the order of their arrival
 
 	replc        replConfig

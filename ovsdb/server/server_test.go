@@ -389,8 +389,9 @@ func TestBadRequests(t *testing.T) {
 		{"transact", `["u"]`, "unknown database"},
 		{"transact", `[]`, "must begin with <db-name>"},
 		{"lock", `["1x"]`, "request params must be <id>"},
-		{"unlock", `["x"]`, "without"},
-		{"set_db_change_aware", `[1]`, "true or false parameter expected"},
+		{"transact", `["t",7]`, `[{"details":"Parsing ovsdb operation 1 of 1 failed: Object expected.","error":"syntax error"}]`},
+		{"unlock", `["x"]`, `"unlock: \"unlock\" without \"lock\" or \"steal\""`},
+		{"set_db_change_aware", `[1]`, "set_db_change_aware: true or false parameter expected"},
 		{"nonsense", `[]`, `"unknown method"`},
 	} {
 		if got := p.call(c.method, c.params); !strings.Contains(got, c.want) {

@@ -7,12 +7,15 @@ import (
 	"sluice/ovsdb/data"
 	"sluice/ovsdb/jsonrpc"
 	"sluice/ovsdb/monitor"
+	"sluice/ovsdb/stream"
 )
 
 // Limits of one session.
 const (
 	maxPerTurn  = 10 // messages read in one turn
 	maxInFlight = 64 // commits without a reply
+
+	pausedProbeMs = 1000 // between looks at a session that is not read from
 )
 
 // session is one connection with a client.
@@ -22,6 +25,7 @@ type session struct {
 	remote *remote
 	seqno  uint
 	closed bool
+	ended  bool // the client sends no more
 	queued bool // in srv.ready
 
 	fd   int    // in the epoll set, or -1
@@ -64,9 +68,25 @@ func (c *session) Holds(m *monitor.Monitor) bool {
 // Notify sends a monitor's notification.
 func (c *session) Notify(msg []byte) {
 	c.js.SendRaw(msg)
-	if c.js.Backlog() > 0 {
+	c.written()
+}
+
+// written follows whatever is sent outside of the session's own turn. A
+// connection that has failed is closed, and no event will ever tell of it: the
+// session, with its locks, must end in the next turn.
+func (c *session) written() {
+	switch {
+	case c.js.Err() != nil:
+		c.srv.enqueue(c)
+	case c.js.Backlog() > 0:
 		c.repoll()
 	}
+}
+
+// drop ends the connection in the next turn.
+func (c *session) drop() {
+	c.js.ForceReconnect(c.srv.now)
+	c.srv.enqueue(c)
 }
 
 func (s *Server) newSession(js *jsonrpc.Session, r *remote) *session {
@@ -80,7 +100,17 @@ func (c *session) readOnly() bool { return c.srv.readOnly || c.remote.opts.ReadO
 
 // mayRead tells whether requests are to be read now.
 func (c *session) mayRead() bool {
-	return c.busy == 0 && len(c.replies) < maxInFlight && c.js.Backlog() == 0
+	return c.busy == 0 && len(c.replies) < maxInFlight && c.js.Backlog() == 0 && !c.owesReplies()
+}
+
+// owesReplies says whether the client has said all and waits for the answers:
+// the session ends with the last one.
+func (c *session) owesReplies() bool { return c.ended && len(c.replies) > 0 }
+
+// end notes that the client sends no more.
+func (c *session) end() bool {
+	c.ended = true
+	return c.owesReplies()
 }
 
 // runSession serves one session.
@@ -102,11 +132,13 @@ func (s *Server) runSession(c *session) {
 			more = true
 			break
 		}
-		m := c.js.Recv(s.now)
-		if m == nil {
+		m, again := c.js.Next(s.now)
+		if m != nil {
+			c.handle(m)
+		} else if !again {
+			more = c.js.Unread()
 			break
 		}
-		c.handle(m)
 	}
 	if c.js.Err() != nil || !c.js.Connected() {
 		// The next Run notices what is wrong.
@@ -146,6 +178,10 @@ func (c *session) repoll() {
 	}
 	if c.js.Backlog() > 0 {
 		mask |= unix.EPOLLOUT
+		if rpc.Stream().Connect() == stream.ErrAgain {
+			// Its descriptor is writable during a TLS handshake, to no avail.
+			mask = unix.EPOLLIN
+		}
 	}
 	fd := rpc.Stream().Fd()
 	if fd == c.fd && mask == c.mask {
@@ -170,9 +206,10 @@ func (c *session) unpoll() {
 	if c.fd < 0 {
 		return
 	}
-	// The kernel forgets a descriptor that is closed by itself.
-	unix.EpollCtl(c.srv.epoll, unix.EPOLL_CTL_DEL, c.fd, nil)
+	// The kernel forgets a descriptor that is closed by itself; its number may
+	// be another session's by now.
 	if c.srv.polled[int32(c.fd)] == c {
+		unix.EpollCtl(c.srv.epoll, unix.EPOLL_CTL_DEL, c.fd, nil)
 		delete(c.srv.polled, int32(c.fd))
 	}
 	c.fd, c.mask = -1, 0
@@ -187,7 +224,13 @@ func (c *session) armProbe() {
 	var p poll.Set
 	c.js.Wait(&p, c.srv.now)
 	if at, ok := p.Deadline(); ok {
-		c.probe = c.srv.after(max(at, c.srv.now+1), func() {
+		// A client is not blamed for silence while it is not read from: time
+		// that has passed then asks for nothing but to look again.
+		floor := c.srv.now + 1
+		if !c.mayRead() {
+			floor = c.srv.now + pausedProbeMs
+		}
+		c.probe = c.srv.after(max(at, floor), func() {
 			c.probe = nil
 			c.srv.runSession(c)
 			if !c.closed {
@@ -231,6 +274,7 @@ func (c *session) send(parts ...[]byte) {
 		c.js.SendRaw(p)
 	}
 	c.repoll()
+	c.written()
 }
 
 // reserve takes the next place among the replies.
@@ -253,7 +297,7 @@ func (c *session) respond(sl *slot, parts ...[]byte) {
 			head.sent()
 		}
 	}
-	if full {
+	if full || c.ended {
 		c.srv.enqueue(c)
 	}
 }

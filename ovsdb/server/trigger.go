@@ -36,7 +36,7 @@ func (c *session) transact(m *jsonrpc.Msg, params *json.Value) {
 	if len(c.triggers) > 0 {
 		t.id = c.triggerID(m.ID)
 		if c.triggers[t.id] != nil {
-			c.replyError(m, data.SyntaxErrorf(params, "", "duplicate request ID"))
+			c.replyError(m, data.SyntaxErrorf(params, "", "%s: duplicate request ID", m.Method))
 			return
 		}
 	}
@@ -44,8 +44,13 @@ func (c *session) transact(m *jsonrpc.Msg, params *json.Value) {
 	c.srv.try(t)
 }
 
+// triggerID gives the same text for all ways to write one id.
 func (c *session) triggerID(raw []byte) string {
-	return string(jsonrpc.Compact(raw))
+	v, err := json.Parse(string(raw))
+	if err != nil {
+		return string(raw)
+	}
+	return string(v.Append(nil))
 }
 
 // try executes the request; it is over, or waits for rows, the file or a
