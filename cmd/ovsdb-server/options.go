@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"syscall"
 
@@ -64,7 +65,9 @@ func (o *options) parse() {
 		o.state.DBs = []string{o.d.Dirs.DB + "/conf.db"}
 	}
 	o.state.Backup = o.state.SyncFrom != "" && !o.active
+	// One named twice is opened once.
 	sort.Strings(o.state.DBs)
+	o.state.DBs = slices.Compact(o.state.DBs)
 }
 
 func isRelay(name string) bool { return len(name) > 6 && name[:6] == "relay:" }
