@@ -39,6 +39,15 @@ type DeviceStats = netdev.Stats
 // Unsupported marks a counter that a device does not keep.
 const Unsupported = netdev.Unsupported
 
+// Queues is a device with queues, and QueueStats the counters of one.
+type (
+	Queues     = netdev.Queues
+	QueueStats = netdev.QueueStats
+)
+
+// QueueAgeUnknown says that it is not known when a queue was made.
+const QueueAgeUnknown = netdev.QueueAgeUnknown
+
 // TunnelDevice is a device of a tunnel type, and TunnelConfig its configuration.
 type (
 	TunnelDevice = netdev.TunnelDevice

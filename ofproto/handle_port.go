@@ -1,8 +1,6 @@
 package ofproto
 
 import (
-	"math"
-
 	"sluice/dpif"
 	"sluice/dpif/flow"
 	"sluice/ofproto/connmgr"
@@ -10,7 +8,7 @@ import (
 	"sluice/ofproto/ofp/oferr"
 )
 
-// This file has the requests about ports and their queues.
+// This file has the requests about ports.
 
 func (sw *Switch) handlePortMod(r *request) error {
 	pm := r.msg.(*ofp.PortMod)
@@ -95,73 +93,6 @@ func (sw *Switch) handlePortDesc(r *request) error {
 	b := ofp.NewReplyBuilder(r.h, r.Protocol())
 	for _, p := range sw.selectPorts(r.msg.(*ofp.PortDescRequest).PortNo) {
 		b.Add(&p.Desc)
-	}
-	sendAll(r.Conn, b.Parts())
-	return nil
-}
-
-// queuer is a device with QoS queues.
-type queuer interface {
-	QueueIDs() []uint32 // rising
-	QueueStats(id uint32) (bytes, packets, errors uint64, ok bool)
-}
-
-// portQueue is a queue of a port.
-type portQueue struct {
-	port *Port
-	q    queuer
-	id   uint32
-}
-
-// selectQueues returns the queues that a request asks for.
-func (sw *Switch) selectQueues(port, queue uint32) ([]portQueue, error) {
-	if port != flow.OFPNone && sw.ports.byNumber[port] == nil {
-		return nil, oferr.OFPQOFC_BAD_PORT
-	}
-	var out []portQueue
-	for _, p := range sw.selectPorts(port) {
-		q, ok := p.Dev.(queuer)
-		if !ok {
-			continue
-		}
-		for _, id := range q.QueueIDs() {
-			if queue == ofp.QueueAll || queue == id {
-				out = append(out, portQueue{p, q, id})
-			}
-		}
-	}
-	if len(out) == 0 && (queue != ofp.QueueAll || port == flow.OFPNone && len(sw.ports.sorted) == 0) {
-		return nil, oferr.OFPQOFC_BAD_QUEUE
-	}
-	return out, nil
-}
-
-func (sw *Switch) handleQueueStats(r *request) error {
-	cQueueReq.Inc()
-	m := r.msg.(*ofp.QueueStatsRequest)
-	queues, err := sw.selectQueues(m.PortNo, m.QueueID)
-	if err != nil {
-		return err
-	}
-	b := ofp.NewReplyBuilder(r.h, r.Protocol())
-	for _, q := range queues {
-		st := ofp.QueueStats{PortNo: q.port.OFPort, QueueID: q.id, DurationSec: math.MaxUint32, DurationNsec: math.MaxUint32}
-		st.TxBytes, st.TxPackets, st.TxErrors, _ = q.q.QueueStats(q.id)
-		b.Add(&st)
-	}
-	sendAll(r.Conn, b.Parts())
-	return nil
-}
-
-func (sw *Switch) handleQueueConfig(r *request) error {
-	m := r.msg.(*ofp.QueueGetConfigRequest)
-	queues, err := sw.selectQueues(m.PortNo, m.QueueID)
-	if err != nil {
-		return err
-	}
-	b := ofp.QueueConfigBuilder(r.h, m, r.Protocol())
-	for _, q := range queues {
-		b.Add(&ofp.QueueConfig{PortNo: q.port.OFPort, QueueID: q.id, MinRate: ofp.RateUnset, MaxRate: ofp.RateUnset})
 	}
 	sendAll(r.Conn, b.Parts())
 	return nil

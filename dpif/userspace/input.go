@@ -10,7 +10,7 @@ import (
 
 // The way of a batch:
 //
-//  1. receive: rx queue -> batch, metadata set           (poll)
+//  1. receive: rx queue -> batch, policed, metadata set  (poll)
 //  2. classify: extract, EMC, SMC, megaflow classifier   (classify)
 //  3. miss: upcall, run its actions, install a flow      (miss)
 //  4. group the packets by flow, count                   (assign)
@@ -40,6 +40,11 @@ func (t *thread) poll(q *rxq) int {
 	if t.core != dpif.PMDNone {
 		t.now = t.dp.clock.Now()
 	}
+	if p := q.port.policer; p != nil && p.On() {
+		if p.Police(t.c, b, t.now); b.N == 0 {
+			return n
+		}
+	}
 	t.cur = q
 	t.emcMin = t.cfg.emcMin
 	if q.port.noEMC {
@@ -50,9 +55,9 @@ func (t *thread) poll(q *rxq) int {
 		m := t.p.Meta(i)
 		m.InPort, m.RecircID = no, 0
 	}
-	t.stats.add(statRecv, uint64(n))
+	t.stats.add(statRecv, uint64(b.N))
 	if t.perf != nil {
-		t.perf.batch(n, q.backlog, b.Full())
+		t.perf.batch(n, q.backlog, n == packet.BatchSize)
 	}
 	t.input(b, no)
 	t.flush()

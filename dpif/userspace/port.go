@@ -25,6 +25,8 @@ type port struct {
 	hashTx bool // the packet's hash picks the transmit queue
 	// noEMC keeps packets of the port out of the exact-match cache.
 	noEMC bool
+	// policer limits what comes in; nil: the device has none.
+	policer *netdev.Policer
 	// tunnel is the format that tnl_pop takes off packets for the port, seq the
 	// number of the next packet where tunnels count them.
 	tunnel tnl.Kind
@@ -91,6 +93,9 @@ func (s *portState) openQueues() {
 		tunnel: tnl.KindOf(s.dev.Type()), seq: s.port.seq}
 	if c, ok := s.dev.(netdev.TxCapser); ok {
 		p.caps = c.TxCaps()
+	}
+	if c, ok := s.dev.(netdev.Policed); ok {
+		p.policer = c.Policer()
 	}
 	tx := s.dev.TxQueues()
 	p.hashTx = s.txHash && len(tx) > 1

@@ -12,6 +12,7 @@ import (
 	"sluice/internal/errno"
 	"sluice/internal/vlog"
 	"sluice/netdev"
+	"sluice/netdev/rtnl/tc"
 )
 
 var deviceRL = vlog.NewLimiter(1, 5)
@@ -25,10 +26,12 @@ var deviceRL = vlog.NewLimiter(1, 5)
 // Thread-safety: the control thread owns it, but for Stats.
 type Device struct {
 	netdev.Base
-	mon    *Monitor
-	index  int
-	link   atomic.Pointer[Link]
-	resets uint64
+	tc.Control
+	policer netdev.Policer
+	mon     *Monitor
+	index   int
+	link    atomic.Pointer[Link]
+	resets  uint64
 	// renewed is set when a new link of the name took the place of one that went.
 	renewed bool
 	// swapped is set for tap: the kernel's receive side is the switch's send
@@ -59,6 +62,7 @@ func (d *Device) Init(name, typ string, swapped bool) error {
 	d.Base.Init(name, typ)
 	d.mon, d.index, d.swapped = mon, link.Index, swapped
 	d.link.Store(link)
+	d.Control.Init(d)
 	mon.devices[d.index] = d
 	return nil
 }
@@ -217,16 +221,37 @@ func (d *Device) Status() map[string]string {
 	return m
 }
 
-// Stats implements netdev.Device: the kernel's counters, from the switch's side.
+// SetPolicing implements netdev.Policed.  The kernel's policer is set as stock sets
+// it, but not on tap devices, where it would stand in the way of what the switch sends.
+func (d *Device) SetPolicing(p netdev.Policing) error {
+	d.policer.Set(p)
+	if d.swapped {
+		return nil
+	}
+	return d.Control.SetPolicing(p)
+}
+
+// Policer implements netdev.Policed.
+func (d *Device) Policer() *netdev.Policer { return &d.policer }
+
+// Stats implements netdev.Device: the kernel's counters, from the switch's side, and
+// what policing dropped.
 func (d *Device) Stats() netdev.Stats {
 	l, err := GetByIndex(d.index)
 	if err != nil {
 		return netdev.NoStats()
 	}
 	s := l.Stats()
-	if !d.swapped {
-		return s
+	if d.swapped {
+		s = swap(s)
 	}
+	if s.RxDropped != netdev.Unsupported {
+		s.RxDropped += d.policer.Dropped()
+	}
+	return s
+}
+
+func swap(s netdev.Stats) netdev.Stats {
 	return netdev.Stats{
 		RxPackets: s.TxPackets, TxPackets: s.RxPackets,
 		RxBytes: s.TxBytes, TxBytes: s.RxBytes,

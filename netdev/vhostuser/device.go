@@ -91,6 +91,8 @@ type Device struct {
 	lastError atomic.Pointer[string]
 	fault     atomic.Pointer[error] // what a polling thread met
 
+	policer netdev.Policer
+
 	unsent     atomic.Uint64 // packets for a guest that was not there
 	violations atomic.Uint64
 
@@ -102,6 +104,17 @@ type Device struct {
 	listener int // of the types that listen
 	retryMs  int
 }
+
+var _ netdev.Policed = (*Device)(nil)
+
+// SetPolicing implements netdev.Policed.
+func (d *Device) SetPolicing(p netdev.Policing) error {
+	d.policer.Set(p)
+	return nil
+}
+
+// Policer implements netdev.Policed.
+func (d *Device) Policer() *netdev.Policer { return &d.policer }
 
 func open(name, typ string, client bool) (netdev.Device, error) {
 	d := &Device{client: client, up: true, mac: macFor(name),

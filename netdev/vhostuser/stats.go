@@ -65,7 +65,7 @@ func (d *Device) Stats() netdev.Stats {
 	rx, tx := d.sums()
 	s := netdev.NoStats()
 	s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes = rx.packets, rx.bytes, tx.packets, tx.bytes
-	s.RxDropped, s.RxErrors = 0, rx.errors
+	s.RxDropped, s.RxErrors = d.policer.Dropped(), rx.errors
 	s.TxDropped = tx.errors + tx.tooLong + tx.noBuffer + d.unsent.Load()
 	return s
 }

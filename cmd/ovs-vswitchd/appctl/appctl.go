@@ -44,7 +44,7 @@ type command struct {
 // Register adds all commands.  dummy adds those of test devices.
 func Register(srv *unixctl.Server, env *Env, dummy bool) {
 	tables := [][]command{bridgeCommands, dpifCommands, fdbCommands, ofprotoCommands, upcallCommands, pmdCommands, routeCommands, tunnelCommands,
-		bondCommands, lacpCommands, treeCommands, mdbCommands, bfdCommands, cfmCommands, autoattachCommands, odpExecuteCommands}
+		bondCommands, lacpCommands, treeCommands, mdbCommands, qosCommands, bfdCommands, cfmCommands, autoattachCommands, odpExecuteCommands}
 	if dummy {
 		tables = append(tables, dummyCommands)
 	}

@@ -61,6 +61,17 @@ var ofprotoCommands = []command{
 		}},
 }
 
+var qosCommands = []command{
+	{"qos/show", "interface", 1, 1, func(env *Env, r *unixctl.Request) {
+		text, err := env.Bridges.QoSShow(r.Args[0])
+		reply(r, text, err)
+	}},
+	{"qos/show-types", "interface", 1, 1, func(env *Env, r *unixctl.Request) {
+		text, err := env.Bridges.QoSTypes(r.Args[0])
+		reply(r, text, err)
+	}},
+}
+
 func backers(env *Env) []*ofproto.Backer {
 	var out []*ofproto.Backer
 	for _, dp := range env.Bridges.Datapaths() {

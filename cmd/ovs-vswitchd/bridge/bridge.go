@@ -39,6 +39,7 @@ var (
 	rlDup        = vlog.NewLimiter(1, 5)
 	rlLock       = vlog.NewLimiter(1, 1)
 	rlAdd        = vlog.NewLimiter(1, 5)
+	rlQoS        = vlog.NewLimiter(1, 5)
 	cReconfigure = coverage.New("bridge_reconfigure")
 )
 
@@ -167,7 +168,9 @@ type iface struct {
 	ofport    uint32
 	changeSeq uint64
 	refreshed bool
-	shownLACP *bool // lacp_current as the database was told
+	// shapedLink is the kernel's number of the link that got the QoS of the rows.
+	shapedLink int
+	shownLACP  *bool // lacp_current as the database was told
 }
 
 // New makes the bridges of a database; nothing happens before Run.

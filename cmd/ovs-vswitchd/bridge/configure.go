@@ -60,6 +60,7 @@ func (b *Bridges) configureIface(br *bridge, p *port, i *iface) {
 	}
 	i.row.SetOfport(b.writes, ptr(int64(shownPort(i.ofport))))
 	i.row.SetError(b.writes, i.warning)
+	b.configureQoS(p, i)
 	b.setIfaceMAC(br, p, i)
 	if dp := br.sw.Port(i.ofport); dp != nil && dp.DPPort != dpif.PortNone {
 		if err := br.ref.dp.PortSetConfig(dp.DPPort, i.row.OtherConfig); err != nil {

@@ -139,6 +139,9 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 				}
 				if seq := i.dev.ChangeSeq(); all || !i.refreshed || seq != i.changeSeq {
 					i.changeSeq, i.refreshed = seq, true
+					if i.shapedLink != i.dev.Ifindex() {
+						b.configureQoS(p, i) // another link took the place of the one that was
+					}
 					w.netdevStatus(i)
 				}
 			}
