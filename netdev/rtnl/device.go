@@ -44,6 +44,11 @@ type Device struct {
 	driver      map[string]string
 }
 
+var (
+	_ netdev.QoS     = (*Device)(nil)
+	_ netdev.Policed = (*Device)(nil)
+)
+
 // Init opens the link of that name; swapped is set for tap devices.
 func (d *Device) Init(name, typ string, swapped bool) error {
 	// These names stand for directories of /proc/sys/net/ipv4/conf, and an

@@ -181,3 +181,26 @@ func TestRecvSendAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations, %d packets received", allocs, received)
 	}
 }
+
+// TestPolicedDrops shows in the device's statistics.
+func TestPolicedDrops(t *testing.T) {
+	nstest.Veth(t, "sy0", nil, "sy1")
+	d := fwdtest.Open(t, "sy0", "system", nil)
+	p := d.(netdev.Policed)
+	// The kernel may be without a policer of its own, which changes nothing here.
+	if err := p.SetPolicing(netdev.Policing{KpktRate: 1, KpktBurst: 1}); err != nil && !errors.Is(err, unix.ENOENT) {
+		t.Fatal(err)
+	}
+	before := d.Stats().RxDropped
+	c := fwdtest.Pool(t, 2048).NewCache(64)
+	for range 1003 {
+		var b packet.Batch
+		b.Add(c.New(make([]byte, 60)))
+		p.Policer().Police(c, &b, 5)
+		c.FreeBatch(&b)
+	}
+	if got := d.Stats().RxDropped - before; got != 3 {
+		t.Errorf("%d dropped, want 3", got)
+	}
+	c.Close()
+}

@@ -121,3 +121,20 @@ func TestLinkRemovedByOthers(t *testing.T) {
 		t.Errorf("descriptor %d would always be ready", fd)
 	}
 }
+
+// TestQoS proves that a tap is shaped, and that its policing leaves the kernel's
+// ingress side alone, which has what the switch sends.
+func TestQoS(t *testing.T) {
+	nstest.Need(t)
+	d := fwdtest.Open(t, "tq0", "tap", nil)
+	if err := d.(netdev.QoS).SetQoS("linux-htb", map[string]string{"max-rate": "10000000"}); err != nil {
+		t.Fatal(err)
+	}
+	p := d.(netdev.Policed)
+	if err := p.SetPolicing(netdev.Policing{KbitRate: 1000}); err != nil || !p.Policer().On() {
+		t.Errorf("policing: %v, on %v", err, p.Policer().On())
+	}
+	if got := nstest.Run(t, "tc", "qdisc", "show", "dev", "tq0"); !strings.Contains(got, "qdisc htb 1: root") || strings.Contains(got, "ingress") {
+		t.Error(got)
+	}
+}
