@@ -36,12 +36,12 @@ func (b *Bridges) shape(d netdev.QoS, name string, row *vswitch.QoS) {
 		return
 	}
 	report(name, "QoS", d.SetQoS(row.Type, row.OtherConfig))
+	// Packets that nobody puts into a queue go to queue 0, so there must be one.
 	for _, id := range d.QueueIDs() {
-		if _, ok := row.Queues[int64(id)]; !ok {
+		if _, ok := row.Queues[int64(id)]; !ok && id != 0 {
 			report(name, "queue", d.DeleteQueue(id))
 		}
 	}
-	// Packets that nobody puts into a queue go to the first: there must be one.
 	if _, ok := row.Queues[0]; !ok {
 		report(name, "queue", d.SetQueue(0, nil, b.now))
 	}
