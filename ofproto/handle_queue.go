@@ -8,6 +8,7 @@ import (
 
 	"sluice/dpif"
 	"sluice/dpif/flow"
+	"sluice/internal/errno"
 	"sluice/internal/vlog"
 	"sluice/ofproto/ofp"
 	"sluice/ofproto/ofp/oferr"
@@ -41,31 +42,35 @@ func (sw *Switch) handleQueueStats(r *request) error {
 	m := r.msg.(*ofp.QueueStatsRequest)
 	b := ofp.NewReplyBuilder(r.h, r.Protocol())
 	err := sw.eachQueuePort(m.PortNo, func(p *Port) error {
-		add := func(id uint32, s dpif.QueueStats) { b.Add(queueStats(p, id, s, r.now)) }
-		q, ok := p.Dev.(dpif.Queues)
-		switch {
-		case m.QueueID == ofp.QueueAll && ok:
-			// A port whose queues cannot be read has none to show, as in stock.
-			if err := q.EachQueueStats(add); err != nil {
-				logOF.DbgRL(rlQueue, "%s: queue statistics: %v", p.Dev.Name(), err)
-			}
-			return nil
-		case m.QueueID == ofp.QueueAll:
-			return nil
-		case !ok:
-			return oferr.OFPQOFC_BAD_QUEUE
-		}
-		s, err := q.QueueStats(m.QueueID)
-		if err != nil {
-			return oferr.OFPQOFC_BAD_QUEUE
-		}
-		add(m.QueueID, s)
-		return nil
+		return p.eachQueueStats(m.QueueID, func(id uint32, s dpif.QueueStats) { b.Add(queueStats(p, id, s, r.now)) })
 	})
 	if err != nil {
 		return err
 	}
 	sendAll(r.Conn, b.Parts())
+	return nil
+}
+
+// eachQueueStats calls fn for one queue, or for all.
+func (p *Port) eachQueueStats(id uint32, fn func(uint32, dpif.QueueStats)) error {
+	q, ok := p.Dev.(dpif.Queues)
+	switch {
+	case !ok && id == ofp.QueueAll:
+		return nil
+	case !ok:
+		return oferr.OFPQOFC_BAD_QUEUE
+	case id == ofp.QueueAll:
+		// A port whose queues cannot be read has none to show, as in stock.
+		if err := q.EachQueueStats(fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			logOF.WarnRL(rlQueue, "%s: reading queue statistics failed (%s)", p.Dev.Name(), errno.Text(err))
+		}
+		return nil
+	}
+	s, err := q.QueueStats(id)
+	if err != nil {
+		return oferr.OFPQOFC_BAD_QUEUE
+	}
+	fn(id, s)
 	return nil
 }
 
@@ -84,31 +89,35 @@ func (sw *Switch) handleQueueConfig(r *request) error {
 	b := ofp.QueueConfigBuilder(r.h, m, r.Protocol())
 	err := sw.eachQueuePort(m.PortNo, func(p *Port) error {
 		// No queue has rates of the kind that OpenFlow shows, parts of the link's.
-		add := func(id uint32) {
+		return p.eachQueue(m.QueueID, func(id uint32) {
 			b.Add(&ofp.QueueConfig{PortNo: p.OFPort, QueueID: id, MinRate: ofp.RateUnset, MaxRate: ofp.RateUnset})
-		}
-		q, ok := p.Dev.(dpif.Queues)
-		switch {
-		case m.QueueID == ofp.QueueAll && ok:
-			for _, id := range q.QueueIDs() {
-				add(id)
-			}
-			return nil
-		case m.QueueID == ofp.QueueAll:
-			return nil
-		case !ok:
-			return oferr.OFPQOFC_BAD_QUEUE
-		}
-		if _, err := q.Queue(m.QueueID); err != nil {
-			return queueError(err)
-		}
-		add(m.QueueID)
-		return nil
+		})
 	})
 	if err != nil {
 		return err
 	}
 	sendAll(r.Conn, b.Parts())
+	return nil
+}
+
+// eachQueue calls fn for one queue, or for all.
+func (p *Port) eachQueue(id uint32, fn func(uint32)) error {
+	q, ok := p.Dev.(dpif.Queues)
+	switch {
+	case !ok && id == ofp.QueueAll:
+		return nil
+	case !ok:
+		return oferr.OFPQOFC_BAD_QUEUE
+	case id == ofp.QueueAll:
+		for _, id := range q.QueueIDs() {
+			fn(id)
+		}
+		return nil
+	}
+	if _, err := q.Queue(id); err != nil {
+		return queueError(err)
+	}
+	fn(id)
 	return nil
 }
 

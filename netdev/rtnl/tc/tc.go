@@ -7,9 +7,9 @@
 // stock, which the tests prove against recordings.
 //
 // The queues of the database are classes 1:N+1 under the class 1:fffe, which has the
-// rate of the whole; packets that no filter puts elsewhere go to queue 0.  Queues are
-// not chosen by the userspace datapath, as in stock: set_queue acts where a kernel
-// filter reads the packet's priority.
+// rate of the whole; packets that nobody puts elsewhere go to queue 0.  The userspace
+// datapath chooses no queues, as in stock, and what leaves by an AF_XDP socket passes by
+// all of this.
 //
 // Everything happens in the network namespace of the calling thread.
 package tc
@@ -236,12 +236,13 @@ func (c *Control) query() (*state, error) {
 // kindOf says of what kind a qdisc is that an earlier process put there.  Of kinds
 // without queues nothing is worth keeping: they are made again.
 func (c *Control) kindOf(q *qdisc) *kind {
-	for _, k := range kinds {
-		if k.tree != nil && k.linux == q.kind && q.handle == rootHandle {
-			return k
-		}
+	i := slices.IndexFunc(kinds, func(k *kind) bool { return k.linux != "" && k.linux == q.kind })
+	switch {
+	case i < 0:
+		log.DbgRL(rlUnknown, "unknown qdisc \"%s\"", q.kind)
+	case kinds[i].tree != nil && q.handle == rootHandle:
+		return kinds[i]
 	}
-	log.DbgRL(rlUnknown, "unknown qdisc \"%s\"", q.kind)
 	return other
 }
 
