@@ -1,6 +1,8 @@
 package netdev
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sluice/netdev/packet"
@@ -122,5 +124,40 @@ func TestPoliceAllocatesNothing(t *testing.T) {
 	})
 	if allocs != 0 || p.Dropped() == 0 {
 		t.Errorf("%v allocations, %d packets dropped", allocs, p.Dropped())
+	}
+}
+
+// TestPolicerThreads has threads share the buckets while the limits change: packets
+// are neither lost from the count nor passed twice.
+func TestPolicerThreads(t *testing.T) {
+	pool, err := packet.NewPool(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	p := &Policer{}
+	const rounds, threads = 200, 3
+	var passed atomic.Uint64
+	var wg sync.WaitGroup
+	for range threads {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			c := pool.NewCache(64)
+			defer c.Close()
+			for now := range int64(rounds) {
+				passed.Add(uint64(offer(p, c, now, packet.BatchSize, 100)))
+			}
+		}()
+	}
+	for i := range uint32(rounds) {
+		p.Set(Policing{KpktRate: 1 + i%2, KbitRate: i % 3})
+	}
+	wg.Wait()
+	if got := passed.Load() + p.Dropped(); got != rounds*threads*packet.BatchSize {
+		t.Errorf("%d packets passed or dropped, want %d", got, rounds*threads*packet.BatchSize)
+	}
+	if got := pool.Available(); got != 1023 {
+		t.Errorf("%d frames leaked", 1023-got)
 	}
 }

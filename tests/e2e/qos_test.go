@@ -97,6 +97,36 @@ func TestQoSIsStocks(t *testing.T) {
 	}
 }
 
+// TestQoSUnsupported asks ports that the kernel does not know for QoS.
+func TestQoSUnsupported(t *testing.T) {
+	testkit.Need(t)
+	s := testkit.NewSwitch(t, testkit.Options{})
+	s.Vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev",
+		"--", "add-port", "br0", "v0", "--", "set", "interface", "v0", "type=dpdkvhostuserclient", "options:vhost-server-path="+s.Dir+"/v0.sock",
+		"--", "add-port", "br0", "a0", "--", "set", "interface", "a0", "type=patch", "options:peer=a1",
+		"--", "add-port", "br0", "a1", "--", "set", "interface", "a1", "type=patch", "options:peer=a0")
+	for _, port := range []string{"v0", "a0"} {
+		s.Vsctl("set", "port", port, "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-htb",
+			"--", "set", "interface", port, "ingress_policing_rate=1000")
+		for cmd, want := range map[string]string{
+			"qos/show":       "QoS not configured on " + port + "\n",
+			"qos/show-types": "No QoS types supported for interface: " + port + "\n",
+		} {
+			if got := s.Appctl(cmd, port); got != want {
+				t.Errorf("%s %s: %q", cmd, port, got)
+			}
+		}
+		if got, _ := s.TryTool("ovs-ofctl", "queue-stats", "br0", port, "0"); !strings.Contains(got, "OFPQOFC_BAD_QUEUE") {
+			t.Errorf("queue-stats of %s: %s", port, got)
+		}
+	}
+	for _, cmd := range []string{"qos/show", "qos/show-types"} {
+		if got, err := s.TryTool("ovs-appctl", cmd, "nosuch"); err == nil || !strings.HasPrefix(got, "no such interface\n") {
+			t.Errorf("%s: %s, %v", cmd, got, err)
+		}
+	}
+}
+
 // TestQoSTouchesOnlyWhatChanged listens to what the kernel tells of its qdiscs.
 func TestQoSTouchesOnlyWhatChanged(t *testing.T) {
 	testkit.Need(t, "tc")
@@ -190,7 +220,7 @@ const floodSec = 2
 // flood sends datagrams, as many as one shell can, and returns how many bytes arrive.
 func flood(from, to *testkit.Host) float64 {
 	before := gotBytes(to, "eth0")
-	from.Run("bash", "-c", fmt.Sprintf(`printf -v data %%1400s x; exec 3>/dev/udp/10.9.0.2/9; end=$((${EPOCHREALTIME/./} + %d000000))
+	from.Run("bash", "-c", fmt.Sprintf(`LC_ALL=C; printf -v data %%1400s x; exec 3>/dev/udp/10.9.0.2/9; end=$((${EPOCHREALTIME/./} + %d000000))
 		until [ ${EPOCHREALTIME/./} -gt $end ]; do for i in 1 2 3 4 5 6 7 8; do printf %%s "$data" >&3; done; done 2>/dev/null; true`, floodSec))
 	return gotBytes(to, "eth0") - before
 }

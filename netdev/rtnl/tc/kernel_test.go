@@ -11,7 +11,7 @@ import (
 	"sluice/tests/testkit/nstest"
 )
 
-// veth makes a veth pair and returns the index of its end tc0.
+// veth makes a veth pair and returns the control of its end tc0.
 func veth(t *testing.T) *Control {
 	t.Helper()
 	nstest.Veth(t, "tc0", nil, "tc1")
@@ -37,8 +37,7 @@ func indexOf(t *testing.T, name string) int {
 	return n
 }
 
-// squeeze makes the spaces of tc's output single ones and drops its last part, which
-// differs between versions.
+// squeeze makes the spaces of tc's output single ones.
 func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func TestKernelHTB(t *testing.T) {
