@@ -168,6 +168,7 @@ func NewSwitch(t testing.TB, o Options) *Switch {
 		s.Bin = binDir(t)
 	}
 	s.env = append(os.Environ(), "OVS_RUNDIR="+dir, "OVS_LOGDIR="+dir, "OVS_DBDIR="+dir, "OVS_SYSCONFDIR="+dir,
+		"OVN_RUNDIR="+dir, "OVN_LOGDIR="+dir, "OVN_DBDIR="+dir, "OVN_SYSCONFDIR="+dir,
 		"PATH="+s.Bin+":"+os.Getenv("PATH"))
 	s.env = append(s.env, o.Env...)
 	t.Cleanup(s.stop)
@@ -265,16 +266,32 @@ func (s *Switch) Pid(program string) int {
 // stop ends the daemons by pid.
 func (s *Switch) stop() {
 	for _, program := range []string{"ovs-vswitchd", "ovsdb-server"} {
-		pid := s.Pid(program)
-		if pid == 0 {
-			continue
-		}
-		syscall.Kill(pid, syscall.SIGTERM)
-		if !Gone(pid, 5*time.Second) {
-			syscall.Kill(pid, syscall.SIGKILL)
-			Gone(pid, 5*time.Second)
-		}
+		s.Stop(program, syscall.SIGTERM)
 	}
+}
+
+// Stop ends the daemon of a pidfile, which it removes if the daemon could not, and
+// waits until it is gone.
+func (s *Switch) Stop(program string, sig syscall.Signal) {
+	pid := s.Pid(program)
+	if pid == 0 {
+		return
+	}
+	syscall.Kill(pid, sig)
+	if !Gone(pid, 5*time.Second) {
+		syscall.Kill(pid, syscall.SIGKILL)
+		Gone(pid, 5*time.Second)
+	}
+	os.Remove(filepath.Join(s.Dir, program+".pid"))
+}
+
+// Daemon starts another daemon with the switch's environment, which writes its
+// pidfile and log under the given name; it is stopped when the test ends.
+func (s *Switch) Daemon(name, program string, args ...string) {
+	s.t.Helper()
+	s.t.Cleanup(func() { s.Stop(name, syscall.SIGTERM) })
+	s.Tool(program, append([]string{"--detach", "--no-chdir", "-vconsole:off",
+		"--pidfile=" + filepath.Join(s.Dir, name+".pid"), "--log-file=" + filepath.Join(s.Dir, name+".log")}, args...)...)
 }
 
 // Gone waits until a process has ended.
@@ -284,7 +301,7 @@ func Gone(pid int, limit time.Duration) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if syscall.Kill(pid, 0) != nil {
+		if syscall.Kill(pid, 0) != nil || zombie(pid) {
 			return true
 		}
 		select {
@@ -293,6 +310,17 @@ func Gone(pid int, limit time.Duration) bool {
 		case <-tick.C:
 		}
 	}
+}
+
+// zombie says whether a process has ended but its parent has not heard of it yet: an
+// init that looks only now and then leaves daemons like that for a second.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") "))
+	return bytes.HasPrefix(rest, []byte("Z"))
 }
 
 // Eventually polls until ok holds; it fails the test after the limit.
