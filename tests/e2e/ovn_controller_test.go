@@ -118,6 +118,15 @@ func requireAnswer(t *testing.T, from, to *testkit.Host, addr, port string) {
 	testkit.Eventually(t, 10*time.Second, addr+" port "+port+" answers", func() bool { return ask(from, addr, port) == to.Name })
 }
 
+// requirePing waits until a ping is answered.
+func requirePing(t *testing.T, from *testkit.Host, addr string) {
+	t.Helper()
+	testkit.Eventually(t, 10*time.Second, addr+" answers", func() bool {
+		_, err := from.Try("ping", "-q", "-n", "-W", "1", "-c", "1", addr)
+		return err == nil
+	})
+}
+
 // The packaged ovn-controller builds logical networks on our switch.
 func TestOVNController(t *testing.T) {
 	testkit.Need(t, "ovn-northd", "ovn-controller", "ping", "iperf3", "busybox")
@@ -146,13 +155,13 @@ func TestOVNController(t *testing.T) {
 
 func forwarding(t *testing.T, c *cloud) {
 	c.vm[0].Ping("10.0.0.11", 5)
-	requireTCP(t, c.vm[0], c.vm[1], "10.0.0.11")
 	c.vm[0].Ping("10.0.1.12", 5)
-	requireTCP(t, c.vm[0], c.vm[2], "10.0.1.12")
 	// To the other chassis, through a Geneve tunnel.
 	c.vm[0].Ping("10.0.0.13", 5)
-	requireTCP(t, c.vm[0], c.vm[3], "10.0.0.13")
 	c.vm[2].Ping("10.0.0.13", 5)
+	requireTCP(t, c.vm[0], c.vm[1], "10.0.0.11")
+	requireTCP(t, c.vm[0], c.vm[2], "10.0.1.12")
+	requireTCP(t, c.vm[0], c.vm[3], "10.0.0.13")
 	requireTCP(t, c.vm[3], c.vm[2], "10.0.1.12")
 	// ovn-controller itself makes what the router says.
 	if out, err := c.vm[0].Try("ping", "-c", "1", "-W", "2", "-t", "1", "10.0.1.12"); err == nil || !strings.Contains(out, "From 10.0.0.1 icmp_seq=1 Time to live exceeded") {
@@ -177,7 +186,7 @@ func acl(t *testing.T, c *cloud) {
 			t.Errorf("a dropped ping is answered:\n%s", out)
 		}
 	}
-	c.vm[1].Ping("10.0.0.13", 3) // what vm1 begins is answered
+	requirePing(t, c.vm[1], "10.0.0.13") // what vm1 begins is answered
 	c.Nbctl("acl-del", "ls0", "--", "acl-add", "ls0", "to-lport", "1000", `outport == "vm1" && ip4`, "reject")
 	c.sync()
 	if out, _ := c.vm[0].Try("busybox", "nc", "-w", "5", "10.0.0.11", "80"); !strings.Contains(out, "Connection refused") {
@@ -185,7 +194,7 @@ func acl(t *testing.T, c *cloud) {
 	}
 	c.Nbctl("acl-del", "ls0")
 	c.sync()
-	c.vm[0].Ping("10.0.0.11", 1)
+	requirePing(t, c.vm[0], "10.0.0.11")
 }
 
 // lease is the script of udhcpc: it takes what the server offers.
@@ -208,7 +217,7 @@ func dhcp(t *testing.T, c *cloud) {
 	if !strings.Contains(out, "bound 10.0.0.11/24 via 10.0.0.1 mtu 1400") {
 		t.Errorf("udhcpc:\n%s", out)
 	}
-	c.vm[1].Ping("10.0.1.12", 2)
+	requirePing(t, c.vm[1], "10.0.1.12")
 }
 
 func loadBalancer(t *testing.T, c *cloud) {
@@ -248,8 +257,8 @@ func gateway(t *testing.T, c *cloud) {
 	c.Nbctl("lr-route-add", "lr0", "0.0.0.0/0", "100.64.0.1", "--", "lr-route-add", "gw", "10.0.0.0/16", "100.64.0.2",
 		"--", "lr-nat-add", "gw", "snat", "172.16.0.1", "10.0.0.0/16", "--", "lr-nat-add", "gw", "dnat_and_snat", "172.16.0.11", "10.0.0.11")
 	c.sync()
-	c.vm[0].Ping("172.16.0.254", 3)
-	outside.Ping("172.16.0.11", 3)
+	requirePing(t, c.vm[0], "172.16.0.254")
+	requirePing(t, outside, "172.16.0.11")
 	serve(c.vm[1], "90")
 	requireAnswer(t, outside, c.vm[1], "172.16.0.11", "90")
 	requireTCP(t, c.vm[2], outside, "172.16.0.254")
@@ -292,7 +301,7 @@ func restart(t *testing.T, c *cloud) {
 	s := c.hv[0]
 	s.Stop("ovs-vswitchd", syscall.SIGTERM)
 	s.StartVswitchd()
-	c.vm[0].Ping("10.0.1.12", 3)
-	c.vm[2].Ping("10.0.0.13", 3)
-	c.vm[0].Ping("172.16.0.254", 3)
+	requirePing(t, c.vm[0], "10.0.1.12")
+	requirePing(t, c.vm[2], "10.0.0.13")
+	requirePing(t, c.vm[0], "172.16.0.254")
 }
