@@ -312,15 +312,20 @@ func Gone(pid int, limit time.Duration) bool {
 	}
 }
 
-// zombie says whether a process has ended but its parent has not heard of it yet: an
-// init that looks only now and then leaves daemons like that for a second.
+// zombie says whether a process has ended, with all its threads, but its parent has
+// not heard of it yet: an init that looks only now and then leaves daemons like that
+// for a second.
 func zombie(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
 	}
 	_, rest, _ := bytes.Cut(stat, []byte(") "))
-	return bytes.HasPrefix(rest, []byte("Z"))
+	if !bytes.HasPrefix(rest, []byte("Z")) {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && len(threads) == 1
 }
 
 // Eventually polls until ok holds; it fails the test after the limit.
