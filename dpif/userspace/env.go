@@ -32,7 +32,8 @@ func (t *thread) Output(b *packet.Batch, port uint32) {
 	if tp.batch.N+b.N > packet.BatchSize {
 		t.flushPort(tp)
 	}
-	if tp.batch.N == 0 && b.N > 0 {
+	if !tp.waits && b.N > 0 {
+		tp.waits = true
 		t.dirty = append(t.dirty, tp)
 	}
 	copy(tp.batch.Pkts[tp.batch.N:], b.Slice())
@@ -185,9 +186,25 @@ func remarked(tos, level uint8) uint8 {
 func (t *thread) flush() {
 	for _, tp := range t.dirty {
 		t.flushPort(tp)
+		tp.waits = false
 	}
-	t.dirty = t.dirty[:0]
+	t.dirty, t.dirtyUs = t.dirty[:0], 0
 }
+
+// flushDue sends what has waited for tx-flush-interval, at µs now.
+func (t *thread) flushDue(now int64) {
+	switch {
+	case len(t.dirty) == 0:
+	case t.dirtyUs == 0:
+		t.dirtyUs = now
+	case now-t.dirtyUs >= t.cfg.txFlushUs:
+		t.flush()
+	}
+}
+
+// holdsTx says whether packets wait for tx-flush-interval.  The control loop has other
+// things to do than to watch over µs.
+func (t *thread) holdsTx() bool { return t.cfg.txFlushUs > 0 && t.core != dpif.PMDNone }
 
 // flushPort sends the packets that wait for one port.
 func (t *thread) flushPort(tp *txPort) {

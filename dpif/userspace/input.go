@@ -60,7 +60,9 @@ func (t *thread) poll(q *rxq) int {
 		t.perf.batch(n, q.backlog, n == packet.BatchSize)
 	}
 	t.input(b, no)
-	t.flush()
+	if !t.holdsTx() {
+		t.flush()
+	}
 	t.cur = nil
 	return n
 }

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -171,11 +172,15 @@ func (t *thread) iteration() {
 			q.cycles.add(cycleCounter() - before)
 		}
 	}
+	if len(t.dirty) > 0 {
+		t.flushDue(time.Now().UnixMicro()) // clock: the loop's is too coarse
+	}
 	if t.held++; n == 0 || t.held >= heldLoops || t.inbox.pending.Load() {
 		t.held = 0
 		t.kick()
 	}
 	if t.inbox.pending.Load() {
+		t.flush()
 		t.inbox.run()
 		t.setSleepers()
 		if t.stopped {
@@ -207,6 +212,9 @@ func (t *thread) iteration() {
 func (t *thread) idle() {
 	s := &t.sleep
 	s.idle++
+	if len(t.dirty) > 0 {
+		return
+	}
 	if t.cfg.maxSleepUs >= 0 {
 		t.idleBackoff()
 		return

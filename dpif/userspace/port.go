@@ -75,6 +75,7 @@ type config struct {
 	smc        bool
 	perf       bool
 	maxSleepUs int64 // -1: sleep by default
+	txFlushUs  int64 // how long packets may wait for others to be sent with
 	albLoad    uint64
 	offload    bool // changes of flows go to the offload queue
 }

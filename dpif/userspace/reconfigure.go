@@ -189,7 +189,7 @@ func (d *Dpif) attach(polls map[int][]*rxq) {
 
 // newConfig is the configuration as the ports and settings are now.
 func (d *Dpif) newConfig() *config {
-	cfg := &config{seq: d.cur.seq, emcMin: d.cfg.emcMin, smc: d.cfg.smc, perf: d.cfg.perf, maxSleepUs: d.cfg.maxSleepUs, albLoad: d.cfg.alb.load, offload: d.cfg.offload != 0}
+	cfg := &config{seq: d.cur.seq, emcMin: d.cfg.emcMin, smc: d.cfg.smc, perf: d.cfg.perf, maxSleepUs: d.cfg.maxSleepUs, txFlushUs: int64(d.cfg.txFlush), albLoad: d.cfg.alb.load, offload: d.cfg.offload != 0}
 	for _, s := range d.sorted() {
 		for len(cfg.ports) <= int(s.no) {
 			cfg.ports = append(cfg.ports, nil)

@@ -34,10 +34,10 @@ func boolKey(m map[string]string, key string, def bool) bool {
 	switch strings.ToLower(m[key]) {
 	case "true":
 		return true
-	case "":
-		return def
+	case "false":
+		return false
 	}
-	return false
+	return def
 }
 
 // maxSleepLimit is the longest pmd-maxsleep, in µs.
@@ -51,7 +51,7 @@ func (d *Dpif) SetConfig(m map[string]string) {
 	s.setEMC(m)
 	s.perf = boolKey(m, "pmd-perf-metrics", false)
 	s.smc = boolKey(m, "smc-enable", false)
-	s.txFlush, _ = strconv.Atoi(m["tx-flush-interval"])
+	s.setTxFlush(m)
 	s.setAssign(m)
 	s.setSleep(m)
 	s.alb.set(m)
@@ -64,7 +64,7 @@ func (d *Dpif) SetConfig(m map[string]string) {
 	s.log(&old)
 	if s.cpuMask != old.cpuMask || s.assign != old.assign || s.isolate != old.isolate {
 		d.pending = true
-	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.perf != old.perf || s.maxSleepUs != old.maxSleepUs || s.alb.load != old.alb.load || s.offload != old.offload {
+	} else if s.emcMin != old.emcMin || s.smc != old.smc || s.perf != old.perf || s.maxSleepUs != old.maxSleepUs || s.txFlush != old.txFlush || s.alb.load != old.alb.load || s.offload != old.offload {
 		cfg := d.newConfig()
 		doAll(d.threads(), func(t *thread) { t.apply(cfg, t.polls, t.txID) })
 		d.cur = cfg
@@ -100,6 +100,16 @@ func (s *settings) setAssign(m map[string]string) {
 	if s.assign != assignGroup && !s.isolate {
 		log.Warn("pmd-rxq-isolate can only be set false when using pmd-rxq-assign=group")
 		s.isolate = true
+	}
+}
+
+// maxTxFlush is the longest tx-flush-interval, in µs.
+const maxTxFlush = 1_000_000
+
+func (s *settings) setTxFlush(m map[string]string) {
+	us, _ := strconv.Atoi(m["tx-flush-interval"])
+	if s.txFlush = 0; us > 0 && us <= maxTxFlush {
+		s.txFlush = us
 	}
 }
 

@@ -65,6 +65,7 @@ type txPort struct {
 	// Flush is not called any more.
 	idle   int
 	active bool
+	waits  bool // the port is among the thread's dirty ones
 }
 
 const maxIdleFlush = 1024
@@ -102,13 +103,15 @@ type thread struct {
 	zero      [nStats]uint64
 	clearedMs int64
 
-	cfg    *config
-	polls  []*rxq
-	tx     []*txPort // by port number
-	bonds  []bond    // by id
-	dirty  []*txPort // ports with waiting packets
-	active []*txPort // ports whose queue wants Flush
-	cur    *rxq      // queue that is being processed
+	cfg   *config
+	polls []*rxq
+	tx    []*txPort // by port number
+	bonds []bond    // by id
+	dirty []*txPort // ports with waiting packets
+	// dirtyUs is when a packet first waited, 0: not seen yet.
+	dirtyUs int64
+	active  []*txPort // ports whose queue wants Flush
+	cur     *rxq      // queue that is being processed
 
 	now   int64
 	depth int // scratch memory in use below the current call
