@@ -213,6 +213,11 @@ func (d *Dpif) portAdd(dev dpif.Device, want dpif.PortNo) (dpif.PortNo, error) {
 	if d.byName[dev.Name()] != nil {
 		return dpif.PortNone, unix.EEXIST
 	}
+	if l, ok := dev.(interface{ Loopback() bool }); ok && l.Loopback() {
+		// What is flooded to it would come back for good.
+		log.Err("%s: cannot add a loopback device", dev.Name())
+		return dpif.PortNone, unix.EINVAL
+	}
 	no := want
 	if no == dpif.PortNone {
 		no = d.chooseNumber(dev.Name())

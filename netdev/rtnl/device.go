@@ -32,6 +32,8 @@ type Device struct {
 	index   int
 	link    atomic.Pointer[Link]
 	resets  uint64
+	// absent is set while the link is gone.
+	absent bool
 	// renewed is set when a new link of the name took the place of one that went.
 	renewed bool
 	// swapped is set for tap: the kernel's receive side is the switch's send
@@ -86,6 +88,9 @@ func (d *Device) CloseLink() {
 // Link is the state of the link as last seen.
 func (d *Device) Link() *Link { return d.link.Load() }
 
+// Loopback reports that the link is a loopback device.
+func (d *Device) Loopback() bool { return d.Link().Flags&unix.IFF_LOOPBACK != 0 }
+
 // refresh reads the link again and reports whether it is there.
 func (d *Device) refresh() bool {
 	l, err := GetByIndex(d.index)
@@ -106,6 +111,7 @@ func (d *Device) ClearRenewed() { d.renewed = false }
 
 func (d *Device) store(l *Link) {
 	d.sawFlags(l.Flags)
+	d.absent = false
 	d.link.Store(l)
 	d.hasFeatures = false
 	d.Changed()
@@ -124,12 +130,18 @@ func (d *Device) sawFlags(flags uint32) {
 	d.link.Store(&l)
 }
 
-// gone marks the link as down: it was removed or moved to another namespace.
+// gone marks the link as down and without properties: it was removed or moved to another
+// namespace.
 func (d *Device) gone() {
 	l := *d.Link()
 	l.Flags &^= unix.IFF_UP | unix.IFF_RUNNING
+	l.MAC, l.MTU, d.driver = netdev.MAC{}, 0, nil
 	d.store(&l)
+	d.absent = true
 }
+
+// Absent reports that the device has no link now.
+func (d *Device) Absent() bool { return d.absent }
 
 // EtherAddr implements netdev.Device.
 func (d *Device) EtherAddr() netdev.MAC { return d.Link().MAC }
