@@ -135,3 +135,35 @@ func (p *pidfile) removeStale(f *os.File) error {
 	log.Dbg("%s: deleted stale pidfile", p.name)
 	return nil
 }
+
+// PidfileOwner returns the process that holds a pidfile, which may be one of our own;
+// 0: none does.
+func (d *Daemon) PidfileOwner(name string) int {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0
+	}
+	// See pidfile: ours are never opened again.
+	for _, p := range append([]*pidfile{d.pidfile}, d.morePidfiles...) {
+		if p == nil {
+			continue
+		}
+		if own, err := os.Stat(p.name); err == nil && os.SameFile(info, own) {
+			return os.Getpid()
+		}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	lk := unix.Flock_t{Type: unix.F_WRLCK}
+	if unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lk) != nil || lk.Type == unix.F_UNLCK {
+		return 0
+	}
+	line, _ := bufio.NewReader(f).ReadString('\n')
+	if strings.TrimSpace(line) != strconv.Itoa(int(lk.Pid)) {
+		return 0
+	}
+	return int(lk.Pid)
+}
