@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -61,12 +62,10 @@ type Backer struct {
 	nextPort   xlate.PortID
 	// reconfigured is set between a reconfiguration and the turn that counts it.
 	reconfigured bool
-	// support is what the datapath can do, less what dpif/set-dp-features took
-	// away.
-	support dpif.Support
-	// boot is what it could when it was opened.
-	boot   dpif.Support
-	meters map[uint32]bool // ids in use
+	// probed is what the datapath could do when it was opened, support that less what
+	// dpif/set-dp-features took away.
+	probed, support dpif.Support
+	meters          map[uint32]bool // ids in use
 	// held counts the batches that are open; publishLater is set when the end of
 	// the last one has to publish.
 	held         int
@@ -101,9 +100,10 @@ var _ Datapath = (*Backer)(nil)
 // NewBacker makes the Backer of a datapath and becomes its upcall function.
 func NewBacker(dp dpif.Dpif) *Backer {
 	b := &Backer{dp: dp, recircs: recirc.NewPool(), bySwitch: map[*Switch]*switchRef{},
-		byID: map[xlate.BridgeID]*Switch{}, support: dp.Support(), meters: map[uint32]bool{}, tunnelPorts: map[string]tunnelPort{}, nextBundle: 1, nextPort: 1}
-	b.support.MaxVLANHeaders = min(b.support.MaxVLANHeaders, flow.VLANLimit())
-	b.boot = b.support
+		byID: map[xlate.BridgeID]*Switch{}, probed: dp.Support(), meters: map[uint32]bool{}, tunnelPorts: map[string]tunnelPort{}, nextBundle: 1, nextPort: 1}
+	// As stock's probe, which goes through the extraction of flows.
+	b.probed.MaxVLANHeaders = min(b.probed.MaxVLANHeaders, flow.VLANLimit())
+	b.support = b.probed
 	b.udpif = upcall.New(dp, b.recircs, megaflowsEnabled, sink{b: b}, b.deliver)
 	b.udpif.OnLimit(b.logTrace)
 	b.udpif.OnSample(b.deliverSample)
@@ -136,7 +136,8 @@ func (b *Backer) SetConfig(oc map[string]string) {
 		}
 		return def
 	}
-	b.udpif.SetLimits(uint32(max(1000, num("flow-limit", 200000))), num("max-idle", 10000), max(100, num("max-revalidator", 500)))
+	b.udpif.SetLimits(uint32(min(num("flow-limit", 200000), math.MaxUint32)), num("max-idle", 10000), max(100, num("max-revalidator", 500)),
+		num("min-revalidate-pps", upcall.DefaultMinPPS))
 }
 
 // Run does what is due: datapath ports that have no thread of their own, ageing of

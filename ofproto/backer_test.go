@@ -221,3 +221,27 @@ func TestPacketOut(t *testing.T) {
 }
 
 var _ dpif.Dpif = (*userspace.Dpif)(nil)
+
+func TestCapabilities(t *testing.T) {
+	defer flow.SetVLANLimit(flow.VLANLimit())
+	flow.SetVLANLimit(1)
+	w := newWorld(t, 0)
+	flow.SetVLANLimit(2) // too late for this datapath
+	caps := w.b.Capabilities()
+	for key, want := range map[string]string{"ct_flush": "true", "ct_zero_snat": "true", "max_hash_alg": "1", "max_vlan_headers": "1",
+		"sample_nesting": "true", "nd_ext": "true"} {
+		if caps[key] != want {
+			t.Errorf("%s is %q, want %q", key, caps[key], want)
+		}
+	}
+	if len(caps) != 27 {
+		t.Errorf("%d capabilities: %v", len(caps), caps)
+	}
+	if got := w.b.ShowFeatures(); !strings.Contains(got, "Sample nesting: 10\n") || !strings.Contains(got, "Max VLAN headers: 1\n") {
+		t.Errorf("features:\n%s", got)
+	}
+	// What dpif/set-dp-features takes away is still what the datapath can do.
+	if problem := w.b.SetFeature("ct_zero_snat", "false"); problem != "" || w.b.Support().CTZeroSNAT || w.b.Capabilities()["ct_zero_snat"] != "true" {
+		t.Errorf("taking ct_zero_snat away: %q", problem)
+	}
+}

@@ -27,6 +27,20 @@ func (c *BundleConfig) vlans() BundleConfig {
 // its peer.
 func isPatch(p *Port) bool { return p.Type == "patch" }
 
+// WithoutPeer reports that a port of a switch is a patch port without a port at the
+// other end that names it in turn, and the name that it would have.
+func (b *Backer) WithoutPeer(sw *Switch, ofport uint32) (peer string, lacks bool) {
+	r, p := b.bySwitch[sw], sw.Port(ofport)
+	if r == nil || p == nil || !isPatch(p) {
+		return "", false
+	}
+	x := b.udpif.Snapshot().PortByID(r.ports[p])
+	if x == nil || x.PeerName == "" || x.Peer != nil {
+		return "", false
+	}
+	return x.PeerName, true
+}
+
 // configure takes over the configuration of a switch as far as addresses are
 // learned by it: bundles that went or changed forget theirs.
 func (b *Backer) configure(r *switchRef) {

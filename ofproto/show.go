@@ -274,30 +274,36 @@ var features = []feature{
 	{"nd_ext", "IPv6 ND Extension", func(s *dpif.Support) *bool { return &s.NDExt }, nil},
 }
 
-// Features returns the titles and values of the datapath's features in stock's
-// order: "Yes", "No" or a number (dpif/show-dp-features and the database).
-func (b *Backer) Features() [][2]string {
-	s := b.boot
-	out := make([][2]string, 0, len(features))
-	for _, f := range features {
-		v := "No"
-		if f.num != nil {
-			v = strconv.Itoa(*f.num(&s))
-		} else if *f.yes(&s) {
-			v = "Yes"
-		}
-		out = append(out, [2]string{f.title, v})
-	}
-	return out
-}
-
-// ShowFeatures is dpif/show-dp-features.
+// ShowFeatures is dpif/show-dp-features: what the datapath could do when it was opened.
 func (b *Backer) ShowFeatures() string {
 	var sb strings.Builder
-	for _, f := range b.Features() {
-		fmt.Fprintf(&sb, "%s: %s\n", f[0], f[1])
+	for _, f := range features {
+		fmt.Fprintf(&sb, "%s: %s\n", f.title, f.value(&b.probed, "Yes", "No"))
 	}
 	return sb.String()
+}
+
+// Capabilities is the same as the column of the Datapath table shows it.
+func (b *Backer) Capabilities() map[string]string {
+	// The flush of conntrack entries needs no probe.
+	m := map[string]string{"ct_flush": "true"}
+	for _, f := range features {
+		m[f.name] = f.value(&b.probed, "true", "false")
+	}
+	// Stock does not say how deep, though its manual does.
+	m["sample_nesting"] = strconv.FormatBool(b.probed.SampleNesting > 0)
+	return m
+}
+
+// value is a feature of s as text.
+func (f *feature) value(s *dpif.Support, yes, no string) string {
+	switch {
+	case f.num != nil:
+		return strconv.Itoa(*f.num(s))
+	case *f.yes(s):
+		return yes
+	}
+	return no
 }
 
 // logFeatures logs what the datapath can do, when it is opened.
@@ -340,7 +346,7 @@ func (b *Backer) Support() dpif.Support { return b.support }
 // SetFeature is dpif/set-dp-features: without a name it shows all features,
 // without a value one, and else it changes one within what the datapath can do.
 func (b *Backer) SetFeature(name, value string) string {
-	boot := b.boot
+	boot := b.probed
 	show := func(f *feature) string {
 		if f.num != nil {
 			return fmt.Sprintf("%s (%s) : [run time]:%d, [boot time]:%d\n", f.name, f.title, *f.num(&b.support), *f.num(&boot))

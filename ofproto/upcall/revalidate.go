@@ -39,6 +39,7 @@ type revalidator struct {
 	current  []func() // of this round
 
 	flowLimit, maxIdle, maxRevalidator int64
+	minPPS                             int64
 	avgFlows, maxFlows                 int
 }
 
@@ -59,12 +60,14 @@ type limits struct {
 }
 
 func (r *revalidator) init() {
-	r.flowLimit, r.maxIdle, r.maxRevalidator = defaultFlowLimit, defaultMaxIdleMs, defaultMaxRevalidator
+	r.flowLimit, r.maxIdle, r.maxRevalidator, r.minPPS = defaultFlowLimit, defaultMaxIdleMs, defaultMaxRevalidator, DefaultMinPPS
 }
 
-// SetLimits sets what the database says: the most flows, and in ms how long an
-// unused flow stays and how often flows are dumped.
-func (u *Udpif) SetLimits(flowLimit uint32, maxIdleMs, maxRevalidatorMs int64) {
+// SetLimits sets what the database says: the most flows, in ms how long an unused flow
+// stays and how often flows are dumped, and the packets a second that make a flow worth
+// revalidating when that takes long.
+func (u *Udpif) SetLimits(flowLimit uint32, maxIdleMs, maxRevalidatorMs, minPPS int64) {
+	u.rv.minPPS = max(minPPS, 1)
 	u.rv.flowLimit, u.rv.maxIdle, u.rv.maxRevalidator = int64(flowLimit), max(maxIdleMs, 1), max(maxRevalidatorMs, 1)
 	if u.flowLimit.Load() > flowLimit {
 		u.flowLimit.Store(flowLimit)
@@ -280,6 +283,10 @@ func (u *Udpif) revalidateOne(k *ukey, w *worker, now int64) {
 		return
 	}
 	push := k.delta(&k.latest, now)
+	if k.reval != r.limits.reval && !r.worth(k.stats.Used, push.Packets, now) {
+		u.delete(k, w, now)
+		return
+	}
 	if k.reval == r.limits.reval && k.effects != nil {
 		xlate.Apply(k.effects, &push, false)
 		k.stats = k.latest
@@ -291,6 +298,16 @@ func (u *Udpif) revalidateOne(k *ukey, w *worker, now int64) {
 	if !u.retranslate(k, w, &push, now) {
 		u.delete(k, w, now)
 	}
+}
+
+// worth says whether a flow is to be translated again.  When rounds take long, those that
+// are hardly used are not: they go, and their next packet brings them back.  used is
+// when the flow had been used by the last round, 0: never.
+func (r *revalidator) worth(used int64, packets uint64, now int64) bool {
+	if used == 0 || r.duration < r.maxRevalidator/2 {
+		return true
+	}
+	return packets > 0 && (now-used)/int64(packets) < 1000/r.minPPS
 }
 
 // delta is what the counters grew by since the last push.

@@ -40,7 +40,7 @@ func BenchmarkRound(b *testing.B) {
 	bed := newBed(b)
 	u := New(dp, bed.pool, &bed.mega, xlate.DirectSink{}, nil)
 	u.SetSnapshot(bed.u.Snapshot())
-	u.SetLimits(2*n, 10000, 500)
+	u.SetLimits(2*n, 10000, 500, DefaultMinPPS)
 	u.SetFlowLimit(2 * n)
 	bed.rule(0, 1, "in_port=1,udp", output(2))
 	bed.rule(0, 2, "in_port=1,udp,nw_src=0.0.0.0/1,nw_dst=0.0.0.1", output(3))

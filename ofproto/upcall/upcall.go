@@ -48,7 +48,9 @@ var (
 
 // Defaults of the limits, as of other_config in the database.
 const (
-	defaultFlowLimit      = 200000
+	defaultFlowLimit = 200000
+	// DefaultMinPPS is min-revalidate-pps.
+	DefaultMinPPS         = 5
 	defaultMaxIdleMs      = 10000
 	defaultMaxRevalidator = 500
 	initialFlowLimit      = 10000

@@ -312,6 +312,57 @@ func TestFlowLimit(t *testing.T) {
 	}
 }
 
+// When rounds take long, flows that are hardly used are not worth translating again.
+func TestMinRevalidatePPS(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		packets    uint64 // in one second
+		durationMs int64  // of the last round
+		minPPS     int64
+		change     bool // of the tables
+		stays      bool
+	}{
+		{"short rounds", 1, 249, 5, true, true},
+		{"nothing changed", 1, 250, 5, false, true},
+		{"hardly used", 5, 250, 5, true, false},
+		{"used", 6, 250, 5, true, true},
+		{"not used", 0, 250, 1, true, false},
+		{"more is wanted", 6, 250, 7, true, false},
+		{"nonsense", 2, 250, 0, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t)
+			b.u.SetLimits(1000, 10000, 500, c.minPPS)
+			old := b.rule(0, 1, "in_port=1", output(2))
+			f := udp(1, 1, 2)
+			b.send(&f)
+			b.hit(&f, 1)
+			b.round()
+			b.now += 1000
+			r := old
+			if c.change {
+				r = b.rule(0, 2, "in_port=1", output(3))
+			}
+			if c.packets > 0 {
+				b.hit(&f, c.packets)
+			}
+			b.u.rv.duration = c.durationMs
+			b.round()
+			if stays := len(b.dp.flows) == 1; stays != c.stays {
+				t.Errorf("stays: %v", stays)
+			}
+			if !c.stays {
+				r = old // that they met
+			}
+			want := c.packets
+			if r == old {
+				want += 2
+			}
+			b.count(r, want)
+		})
+	}
+}
+
 // TestRecircIDsComeBack checks that, whatever happens to flows, ids of frozen states
 // do not leak and states of installed flows do not go away.
 func TestRecircIDsComeBack(t *testing.T) {

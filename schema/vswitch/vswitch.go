@@ -90,7 +90,12 @@ var hidden = map[string][]string{
 	"sFlow":                     {"external_ids"},
 	"IPFIX":                     {"external_ids"},
 	"Flow_Sample_Collector_Set": {"external_ids"},
-	"Manager":                   {"external_ids"},
+	"Manager":                   {"external_ids", "inactivity_probe", "is_connected", "max_backoff", "status"},
+	"Flow_Table":                {"external_ids"},
+	"Datapath":                  {"external_ids"},
+	"CT_Zone":                   {"external_ids"},
+	"CT_Timeout_Policy":         {"external_ids"},
+	"SSL":                       {"external_ids"},
 }
 
 // quiet are columns that only the switch writes: their changes are its own,
@@ -104,6 +109,7 @@ var quiet = map[string][]string{
 		"cfm_flap_count", "cfm_health", "cfm_remote_opstate", "bfd_status", "lacp_current", "error"},
 	"Controller": {"is_connected", "role", "status"},
 	"Mirror":     {"statistics"},
+	"Datapath":   {"capabilities", "datapath_version"},
 }
 
 // Tables returns what the switch replicates: everything but what it has no

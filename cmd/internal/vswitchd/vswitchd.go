@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/cmd/internal/daemon"
+	"sluice/cmd/internal/hoststats"
 	"sluice/cmd/ovs-vswitchd/appctl"
 	"sluice/cmd/ovs-vswitchd/bridge"
 	"sluice/dpif"
@@ -113,7 +114,7 @@ func New(d *daemon.Daemon, o Options) *Switch {
 		DB: db, RunDir: d.Dirs.Run, Program: d.Name, TLS: d.TLS,
 		OpenDatapath: s.openDatapath, DatapathTypes: s.types, DeviceType: s.deviceType,
 		Dummy: o.Dummy, Ready: o.Ready, Unconfined: !d.SelfConfined(),
-		NextHop: s.nextHop, Native: s.native,
+		NextHop: s.nextHop, Native: s.native, HostStats: s.hostStats,
 		Export: ofproto.ExportEnv{Wall: d.Clock.Wall, DeviceAddr: s.deviceAddr, SourceOf: s.sourceOf},
 	})
 	appctl.Register(d.Ctl, &appctl.Env{Bridges: s.bridges, Native: s.native, TunnelPorts: &s.tunnelPorts, Program: d.Name, Now: d.Clock.Now,
@@ -169,7 +170,7 @@ func (s *Switch) datapathTypes() {
 // openDatapath makes the datapath of a type.
 func (s *Switch) openDatapath(typ string) (dpif.Dpif, error) {
 	if !slices.Contains(s.types, typ) {
-		return nil, fmt.Errorf("datapath type %s is not available", typ)
+		return nil, unix.EAFNOSUPPORT
 	}
 	pool, err := s.pool()
 	if err != nil {
@@ -239,6 +240,12 @@ func (s *Switch) deviceAddr(name string) (netip.Addr, bool) {
 		}
 	}
 	return netip.Addr{}, false
+}
+
+// hostStats reads what the database tells of the host.
+func (s *Switch) hostStats() map[string]string {
+	h := hoststats.Host{Proc: "/proc", RunDir: s.d.Dirs.Run, Pid: s.d.PidfileOwner, Statfs: unix.Statfs}
+	return h.Collect()
 }
 
 // Run does one turn.  Commands are the daemon's and come after it.

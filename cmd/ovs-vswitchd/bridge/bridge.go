@@ -36,6 +36,7 @@ import (
 
 var (
 	log          = vlog.New("bridge")
+	logNetdev    = vlog.New("netdev")
 	rlDup        = vlog.NewLimiter(1, 5)
 	rlLock       = vlog.NewLimiter(1, 1)
 	rlAdd        = vlog.NewLimiter(1, 5)
@@ -75,6 +76,9 @@ type Env struct {
 	// Export is for the exporters of traffic, without Totals and NextExporter, which
 	// are the bridges' own.
 	Export ofproto.ExportEnv
+	// HostStats reads the statistics of the host.  It may block and is called on a
+	// goroutine of its own, one call at a time.
+	HostStats func() map[string]string
 	// Native is what tunnels need to know of the host.
 	Native *tunnel.Native
 }
@@ -90,6 +94,8 @@ type Bridges struct {
 	missing bool
 	linkSeq uint64
 	retryAt int64 // when they may be looked for again
+	// addressChanged: a bridge needs another MAC address and datapath id.
+	addressChanged bool
 	// lostPorts is how many ports the datapaths have dropped.
 	lostPorts uint64
 	// exporters counts the IPFIX exporters that there ever were.
@@ -98,10 +104,11 @@ type Bridges struct {
 	// the kernel is touched.
 	configured bool
 	announced  bool
-	// restoring is flow-restore-wait of the database.
-	restoring bool
-	status    statusWriter
-	writes    *client.Txn // of the current reconfiguration
+	// restoring is flow-restore-wait of the database.  Once it is over, restored, the key
+	// means nothing until the process starts again.
+	restoring, restored bool
+	status              statusWriter
+	writes              *client.Txn // of the current reconfiguration
 	// While batch is set, the datapaths hold port changes back, and devices wait in
 	// closing.
 	batch   bool
@@ -123,6 +130,7 @@ type backerRef struct {
 // bridge is one bridge.
 type bridge struct {
 	name, typ string // typ as it was asked for
+	internal  string // the class of internal ports' devices
 	row       *vswitch.Bridge
 	ref       *backerRef
 	sw        *ofproto.Switch
@@ -160,8 +168,6 @@ func (p *port) devices() []*iface {
 
 // iface is an Interface row with its open device.
 type iface struct {
-	// warning is what goes to the error column although the interface works.
-	warning   *string
 	name, typ string             // typ of the row
 	row       *vswitch.Interface // nil: synthesized
 	dev       netdev.Device
@@ -232,8 +238,8 @@ func (b *Bridges) Run(now int64) {
 		return
 	}
 	b.runSwitches(now)
-	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured || b.linksChanged() || b.portsLost() {
-		b.cfgSeqno = seq
+	if seq := b.env.DB.Seqno(); seq != b.cfgSeqno || !b.configured || b.addressChanged || b.linksChanged() || b.portsLost() {
+		b.cfgSeqno, b.addressChanged = seq, false
 		b.applyDatabase(now)
 	}
 	b.status.run(b, now)
@@ -334,7 +340,7 @@ func (b *Bridges) ready() {
 // Wait says when Run has something to do.
 func (b *Bridges) Wait(s *poll.Set) {
 	b.env.DB.Wait(s, b.now)
-	if b.more {
+	if b.more || b.addressChanged {
 		s.Immediate()
 	}
 	netdev.WaitClasses(s)

@@ -26,7 +26,6 @@ func (b *Bridges) configureDatapaths(root *vswitch.OpenVSwitch) {
 		dir += "/" + sub
 	}
 	vhostuser.SetSocketDir(dir)
-	b.restoring = mapBool(oc, "flow-restore-wait", false)
 	for _, ref := range b.sortedBackers() {
 		ref.dp.SetConfig(oc)
 		ref.backer.SetConfig(oc)
@@ -59,7 +58,7 @@ func (b *Bridges) configureIface(br *bridge, p *port, i *iface) {
 		return
 	}
 	i.row.SetOfport(b.writes, ptr(int64(shownPort(i.ofport))))
-	i.row.SetError(b.writes, i.warning)
+	i.row.SetError(b.writes, nil)
 	b.configureQoS(p, i)
 	b.setIfaceMAC(br, p, i)
 	if dp := br.sw.Port(i.ofport); dp != nil && dp.DPPort != dpif.PortNone {
@@ -152,6 +151,7 @@ func (b *Bridges) controllers(br *bridge, oc map[string]string) []ofproto.Contro
 		if !b.permitted(br, target) {
 			continue
 		}
+		br.configureLocalIP(r)
 		mode := val(r.ConnectionMode)
 		c := ofproto.ControllerConfig{
 			Target:       target,

@@ -20,3 +20,36 @@ func TestManagerTarget(t *testing.T) {
 		}
 	}
 }
+
+func TestLocalPrefix(t *testing.T) {
+	for _, c := range [][3]string{
+		{"10.1.2.3", "", "10.1.2.3/8"},
+		{"172.20.1.1", "", "172.20.1.1/16"},
+		{"192.168.5.6", "", "192.168.5.6/24"},
+		{"10.1.2.3", "255.255.255.0", "10.1.2.3/24"},
+		{"10.1.2.3", "255.255.255.255", "10.1.2.3/32"},
+		{"10.1.2.3", "255.0.255.0", "10.1.2.3/8"},
+		{"10.1.2.3", "0.0.0.0", "10.1.2.3/8"},
+		{"10.1.2.3", "nonsense", "10.1.2.3/8"},
+		{"225.0.0.1", "", ""},
+		{"fe80::1", "", ""},
+		{"", "255.255.255.0", ""},
+	} {
+		p, ok := localPrefix(c[0], c[1])
+		if got := p.String(); ok != (c[2] != "") || ok && got != c[2] {
+			t.Errorf("%s mask %s: %s, %v; want %s", c[0], c[1], got, ok, c[2])
+		}
+	}
+}
+
+func TestMapBool(t *testing.T) {
+	for text, want := range map[string][2]bool{ // with the default false, true
+		"": {false, true}, "true": {true, true}, "TRUE": {true, true}, "false": {false, false}, "False": {false, false},
+		"yes": {false, true}, "1": {false, true}, "0": {false, true},
+	} {
+		m := map[string]string{"k": text}
+		if got := [2]bool{mapBool(m, "k", false), mapBool(m, "k", true)}; got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}

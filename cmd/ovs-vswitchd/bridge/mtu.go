@@ -5,9 +5,11 @@ import "sluice/internal/errno"
 // defaultMTU is the MTU of internal ports when there are no others.
 const defaultMTU = 1500
 
-// followsMTU says that an interface has no MTU of its own: its bridge sets it.
-func (i *iface) followsMTU() bool {
-	return (i.typ == "internal" || i.typ == "patch") && (i.row == nil || val(i.row.MtuRequest) <= 0)
+// followsMTU says that an interface has no MTU of its own: its bridge sets it.  That
+// goes by the class of the device, so that a tap device counts where internal ports are
+// such.
+func (br *bridge) followsMTU(i *iface) bool {
+	return (i.dev.Type() == br.internal || i.typ == "patch") && (i.row == nil || val(i.row.MtuRequest) <= 0)
 }
 
 // followMTU gives internal ports the smallest MTU of the ports that have one of their
@@ -16,7 +18,7 @@ func (br *bridge) followMTU() {
 	least, own := 0, false
 	for _, p := range br.ports {
 		for _, i := range p.ifaces {
-			if mtu := i.dev.MTU(); mtu > 0 && !i.followsMTU() {
+			if mtu := i.dev.MTU(); mtu > 0 && !br.followsMTU(i) {
 				own = true
 				if least == 0 || mtu < least {
 					least = mtu
@@ -35,7 +37,7 @@ func (br *bridge) followMTU() {
 	for _, p := range br.sortedPorts() {
 		for _, i := range p.ifaces {
 			mtu := i.dev.MTU()
-			if mtu <= 0 || !i.followsMTU() || mtu == least || mtu < least && !changed {
+			if mtu <= 0 || !br.followsMTU(i) || mtu == least || mtu < least && !changed {
 				continue
 			}
 			if err := i.dev.SetMTU(least); err != nil {

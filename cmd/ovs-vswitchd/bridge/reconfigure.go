@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,6 +23,10 @@ func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
 	flow.SetVLANLimit(mapInt(rootConfig(root), "vlan-limit", 1))
 	cReconfigure.Inc()
 	b.configureSSL(root)
+	if root != nil && !b.restored {
+		b.restoring = mapBool(root.OtherConfig, "flow-restore-wait", false)
+		b.restored = !b.restoring
+	}
 	wanted := b.wantedBridges(root)
 	b.beginBatch()
 	for _, br := range b.sorted() {
@@ -43,6 +46,7 @@ func (b *Bridges) reconfigure(root *vswitch.OpenVSwitch, now int64) {
 	}
 	b.configureDatapaths(root)
 	b.configureConntrack(root)
+	b.writeCapabilities(root)
 	b.beginBatch()
 	for _, br := range b.sorted() {
 		b.addPorts(br, now)
@@ -132,7 +136,8 @@ func (b *Bridges) create(name string, row *vswitch.Bridge, now int64) {
 		log.Err("failed to create bridge %s: %s", name, errno.Text(err))
 		return
 	}
-	br := &bridge{name: name, typ: typ, row: row, ref: ref, ports: map[string]*port{}, defaultEA: rowAddress(row.UUID)}
+	br := &bridge{name: name, typ: typ, row: row, ref: ref, internal: b.env.DeviceType(ref.typ, "internal"),
+		ports: map[string]*port{}, defaultEA: rowAddress(row.UUID)}
 	br.ea = br.defaultEA
 	cfg := b.switchConfig(br, nil)
 	sw, err := ofproto.New(ref.backer, cfg, b.switchEnv(ref.typ), now)
@@ -481,16 +486,15 @@ func shownPort(ofport uint32) uint32 {
 	return ofport
 }
 
+// setMTU sets the MTU that the Interface row asks for.  What cannot be set is logged
+// only: the interface works, so that its row has no error.
 func (b *Bridges) setMTU(i *iface) {
 	want := val(i.row.MtuRequest)
-	i.warning = nil
 	if want <= 0 || int(want) == i.dev.MTU() {
 		return
 	}
 	if err := i.dev.SetMTU(int(want)); err != nil {
-		msg := fmt.Sprintf("interface %s: cannot set MTU %d (%s)", i.name, want, errno.Text(err))
-		log.Warn("%s", msg)
-		i.warning = &msg
+		logNetdev.Warn("failed to set MTU for network device %s: %s", i.name, errno.Text(err))
 	}
 }
 

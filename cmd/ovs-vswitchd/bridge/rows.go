@@ -64,12 +64,14 @@ func mapInt(m map[string]string, key string, def int) int {
 	return n
 }
 
+// mapBool returns a truth value of a map of strings: what is neither "true" nor "false"
+// is the default.
 func mapBool(m map[string]string, key string, def bool) bool {
 	switch strings.ToLower(m[key]) {
 	case "true":
 		return true
-	case "":
-		return def
+	case "false":
+		return false
 	}
-	return false
+	return def
 }

@@ -22,6 +22,9 @@ type statusWriter struct {
 	statsAt     int64
 	statsEvery  int64
 	controllers map[client.UUID]string // summary of what was written last
+	host        hostStats
+	// peersDue is set when patch ports may have lost or found their peers.
+	peersDue bool
 }
 
 func (w *statusWriter) init() {
@@ -35,14 +38,17 @@ func (w *statusWriter) begin(txn *client.Txn, first bool) {
 }
 
 func (w *statusWriter) run(b *Bridges, now int64) {
+	w.host.run(b, now)
 	if every := statsInterval(b.env.DB.Root()); every != w.statsEvery {
 		w.statsEvery, w.statsAt = every, now
 	}
 	if w.txn == nil && w.due(b, now) {
 		w.txn = b.env.DB.Begin()
 		w.write(b, now)
+		w.peerErrors(b)
 	} else if w.txn != nil && w.refreshAll {
 		w.write(b, now) // a reconfiguration reports the state with cur_cfg
+		w.peersDue = true
 	}
 	if w.txn == nil {
 		return
@@ -56,7 +62,7 @@ func (w *statusWriter) run(b *Bridges, now int64) {
 		log.ErrRL(rlAdd, "database refuses the status of the switch: %s", w.txn.Err())
 		b.forgetVLANChanges() // it would refuse them again
 	default:
-		w.refreshAll = true
+		w.refreshAll, w.peersDue = true, true
 	}
 	w.txn = nil
 	if w.first {
@@ -67,7 +73,7 @@ func (w *statusWriter) run(b *Bridges, now int64) {
 
 // due says whether there is something to write.
 func (w *statusWriter) due(b *Bridges, now int64) bool {
-	if w.refreshAll || now >= w.statsAt {
+	if w.refreshAll || now >= w.statsAt || w.host.due || w.peersDue {
 		return true
 	}
 	for _, br := range b.bridges {
@@ -90,9 +96,10 @@ func (w *statusWriter) due(b *Bridges, now int64) bool {
 
 // wait wakes the loop for the next statistics and for a link that changed.
 func (w *statusWriter) wait(b *Bridges, s *poll.Set) {
+	w.host.wait(s)
 	switch {
 	case w.txn != nil:
-	case w.refreshAll || b.statusNews():
+	case w.refreshAll || w.host.due || w.peersDue || b.statusNews():
 		s.Immediate()
 	case len(b.bridges) > 0:
 		s.Timer(w.statsAt)
@@ -124,7 +131,9 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 	if stats {
 		w.statsAt = now + w.statsEvery
 	}
+	w.hostStatistics(b)
 	for _, br := range b.sorted() {
+		changed := false // some device
 		br.followMTU()
 		br.row.SetDatapathVersion(w.txn, "<built-in>")
 		for _, p := range br.sortedPorts() {
@@ -138,6 +147,10 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 					w.statistics(i)
 				}
 				if seq := i.dev.ChangeSeq(); all || !i.refreshed || seq != i.changeSeq {
+					if i.refreshed && seq != i.changeSeq {
+						changed = true
+						b.setMTU(i) // somebody else may have set another one
+					}
 					i.changeSeq, i.refreshed = seq, true
 					if i.shapedLink != i.dev.Ifindex() {
 						b.configureQoS(p, i) // another link took the place of the one that was
@@ -146,6 +159,7 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 				}
 			}
 		}
+		b.addressChanged = b.addressChanged || changed && br.addressChanged()
 		if stats {
 			w.mirrorStatistics(b, br)
 			w.treeStatistics(br, now)
@@ -158,6 +172,32 @@ func (w *statusWriter) write(b *Bridges, now int64) {
 		cfmStatus(w.txn, br, all)
 		attachVLANs(w.txn, br)
 	}
+}
+
+// peerErrors writes which patch ports lack their peer.  That comes after cur_cfg: whoever
+// adds the two ends one after the other hears nothing of the moment in between.
+func (w *statusWriter) peerErrors(b *Bridges) {
+	if !w.peersDue {
+		return
+	}
+	w.peersDue = false
+	for _, br := range b.sorted() {
+		br.eachIface(func(i *iface) {
+			if peer, lacks := br.ref.backer.WithoutPeer(br.sw, i.ofport); lacks {
+				i.row.SetError(w.txn, ptr(fmt.Sprintf("No usable peer '%s' exists in '%s' datapath.", peer, br.ref.typ)))
+			}
+		})
+	}
+}
+
+// addressChanged says whether the ports have other addresses now, so that the bridge
+// needs another one.
+func (br *bridge) addressChanged() bool {
+	ea, own := br.configuredAddress()
+	if !own {
+		ea = br.lowestAddress(nil)
+	}
+	return ea != br.ea
 }
 
 // netdevStatus writes what the device is like.
@@ -187,7 +227,11 @@ func (w *statusWriter) netdevStatus(i *iface) {
 	} else {
 		r.SetMacInUse(t, nil)
 	}
-	r.SetIfindex(t, ptr(int64(max(d.Ifindex(), 0))))
+	index := max(d.Ifindex(), 0)
+	if a, ok := d.(interface{ Absent() bool }); ok && a.Absent() {
+		index = 0
+	}
+	r.SetIfindex(t, ptr(int64(index)))
 }
 
 // statistics writes the counters that the device has.
