@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -28,6 +27,7 @@ func Consume(ifindex int) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer prog.Close() // the link keeps it
 	l, err := link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: prog, Attach: ebpf.AttachTCXIngress})
 	if err != nil {
 		return nil, fmt.Errorf("attach at TCX ingress: %w", err)
@@ -35,8 +35,8 @@ func Consume(ifindex int) (*Consumer, error) {
 	return &Consumer{l}, nil
 }
 
-// dropAll is the program, which all devices share.
-var dropAll = sync.OnceValues(func() (*ebpf.Program, error) {
+// dropAll loads the program.
+func dropAll() (*ebpf.Program, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ var dropAll = sync.OnceValues(func() (*ebpf.Program, error) {
 		Name: "sluice_consume", Type: ebpf.SchedCLS, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()},
 	})
-})
+}
 
 // Close ends it.
 func (c *Consumer) Close() error { return c.link.Close() }
