@@ -5,9 +5,9 @@
 // Packets carry a virtio_net_hdr in both directions, so that segmentation and
 // checksum offloads of containers and NICs go through the switch unfinished.
 // Tags that the kernel keeps out of band are put back.  The device is in
-// promiscuous mode while it is open, and what it receives does not reach the host's
-// own protocols, where the kernel has TCX (6.6); both end by themselves, also when
-// the process dies.
+// promiscuous mode while it is open, and what a NIC receives does not reach the
+// host's own protocols, where the kernel has TCX (6.6); both end by themselves, also
+// when the process dies.
 package system
 
 import (
@@ -85,8 +85,14 @@ func (d *Device) Reconfigure() error {
 
 // consume keeps what comes in from the host's protocols.  A host whose address is at
 // the bridge, which has the MAC address of its NIC, would answer twice otherwise: to
-// what the switch delivers and to what the NIC does.
+// what the switch delivers and to what the NIC does.  A bridge does not take locally
+// administered addresses, such as those of veth devices; that is as well, since the
+// kernel needs some ten milliseconds to attach and detach each program, which is much
+// for a thousand containers.
 func (d *Device) consume() {
+	if d.EtherAddr()[0]&2 != 0 {
+		return
+	}
 	var err error
 	if d.consumer, err = bpf.Consume(d.Ifindex()); err != nil {
 		log.InfoRL(rl, "%s: the host itself gets a copy of what this port receives: %v", d.Name(), err)

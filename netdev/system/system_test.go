@@ -113,12 +113,13 @@ func TestCloseFreesFrames(t *testing.T) {
 	}
 }
 
-// TestHostGetsNoCopy: what an open device receives is the switch's alone, as long as
-// it is open.
+// TestHostGetsNoCopy: what an open NIC receives is the switch's alone, as long as it is
+// open.  A NIC is known by its address.
 func TestHostGetsNoCopy(t *testing.T) {
 	ns := nstest.New(t)
 	nstest.Veth(t, "sy0", ns, "eth0")
 	fwdtest.Addr(t, ns, "eth0", 1)
+	nstest.Run(t, "ip", "link", "set", "sy0", "address", "00:16:3e:00:00:01")
 	nstest.Run(t, "ip", "addr", "add", "10.77.0.2/24", "dev", "sy0")
 	// The neighbours are known, so that the ping alone decides.
 	mac := func(out string) string { return strings.Fields(out[strings.Index(out, "link/ether"):])[1] }
