@@ -177,7 +177,6 @@ var masks = []struct {
 	{regexp.MustCompile(`(?m)^netdev_vhost .*\n`), ""},       // a module of ours
 	{regexp.MustCompile(`\b128\.\d\b`), "128.N"},             // ports of a spanning tree are numbered by name
 	{regexp.MustCompile(`(?m)\t(p\d), (p\d)$`), "\tMEMBERS"}, // in any order
-	{regexp.MustCompile(`(?m)^  qos/.*\n`), ""},
 	{regexp.MustCompile(`Time: [\d:.]+\n`), "Time: T\n"},
 	{regexp.MustCompile(`duration: [\d.]+ s`), "duration: T"},
 }
