@@ -51,14 +51,22 @@ func (sw *Switch) handleQueueStats(r *request) error {
 	return nil
 }
 
+// queues returns the queues of a port; nil if it has none, which is an error if a
+// certain one is asked for.
+func (p *Port) queues(id uint32) (dpif.Queues, error) {
+	q, ok := p.Dev.(dpif.Queues)
+	if !ok && id != ofp.QueueAll {
+		return nil, oferr.OFPQOFC_BAD_QUEUE
+	}
+	return q, nil
+}
+
 // eachQueueStats calls fn for one queue, or for all.
 func (p *Port) eachQueueStats(id uint32, fn func(uint32, dpif.QueueStats)) error {
-	q, ok := p.Dev.(dpif.Queues)
+	q, err := p.queues(id)
 	switch {
-	case !ok && id == ofp.QueueAll:
-		return nil
-	case !ok:
-		return oferr.OFPQOFC_BAD_QUEUE
+	case q == nil:
+		return err
 	case id == ofp.QueueAll:
 		// A port whose queues cannot be read has none to show, as in stock.
 		if err := q.EachQueueStats(fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
@@ -102,12 +110,10 @@ func (sw *Switch) handleQueueConfig(r *request) error {
 
 // eachQueue calls fn for one queue, or for all.
 func (p *Port) eachQueue(id uint32, fn func(uint32)) error {
-	q, ok := p.Dev.(dpif.Queues)
+	q, err := p.queues(id)
 	switch {
-	case !ok && id == ofp.QueueAll:
-		return nil
-	case !ok:
-		return oferr.OFPQOFC_BAD_QUEUE
+	case q == nil:
+		return err
 	case id == ofp.QueueAll:
 		for _, id := range q.QueueIDs() {
 			fn(id)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/tests/testkit"
 )
 
 // clientSteps are given to ovsdb-client, one after the other; SOCK and DIR stand for
@@ -89,6 +91,9 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// patience is how long a client may take to print something.
+const patience = 20 * time.Second
+
 // background is a client that goes on beside the others.
 type background struct {
 	cmd *exec.Cmd
@@ -133,11 +138,11 @@ func runClient(t *testing.T, program string) []string {
 		f.Close()
 		t.Cleanup(func() { b.cmd.Process.Kill(); b.cmd.Wait() })
 		running[i] = b
-		waitFor(t, step, func() string { return b.text(t) }, func() bool { return len(b.text(t)) > 0 || strings.Contains(step, "!initial") })
+		testkit.Eventually(t, patience, program+": output of "+step, func() bool { return len(b.text(t)) > 0 || strings.Contains(step, "!initial") })
 	}
 	for i, b := range running {
 		if strings.Contains(clientSteps[i], "monitor") {
-			waitFor(t, program+": "+clientSteps[i], func() string { return b.text(t) }, func() bool { return strings.Contains(b.text(t), "END") })
+			testkit.Eventually(t, patience, program+": row END in "+clientSteps[i], func() bool { return strings.Contains(b.text(t), "END") })
 		}
 		b.cmd.Process.Kill()
 		b.cmd.Wait()
@@ -152,15 +157,6 @@ func (b background) text(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-func waitFor(t *testing.T, what string, text func() string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: nothing came: %s", what, text())
-		}
-	}
 }
 
 // runStep runs one client to its end; "<" and ">" name files as for a shell.
