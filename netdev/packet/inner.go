@@ -15,15 +15,29 @@ const (
 	portVXLANLinux = 8472 // what Linux takes unless told
 	portGeneve     = 6081 // RFC 8926
 
-	etherTEB = 0x6558 // transparent Ethernet bridging
+	// EtherTEB is the Ethernet type of a frame in a tunnel (transparent bridging).
+	EtherTEB = 0x6558
 )
 
-// Bits of the first 16 bits of a GRE header (RFC 2890).
+// Bits of the first 16 bits of a GRE header (RFC 2890), and the length of one without
+// options.
 const (
-	greCsum = 1 << 15
-	greKey  = 1 << 13
-	greSeq  = 1 << 12
+	GRECsum = 1 << 15
+	GREKey  = 1 << 13
+	GRESeq  = 1 << 12
+	GRELen  = 4
 )
+
+// GRESize is the length of a GRE header with these flags.
+func GRESize(flags uint16) int {
+	n := GRELen
+	for _, f := range [...]uint16{GRECsum, GREKey, GRESeq} {
+		if flags&f != 0 {
+			n += 4
+		}
+	}
+	return n
+}
 
 // tunnelled finds the network and the transport header of what the tunnel packet
 // with the transport header at l4 holds.
@@ -39,22 +53,16 @@ func tunnelled(b []byte, l4 int, proto uint8) (l3, l4i int, inner uint8, ok bool
 		case portVXLAN, portVXLANLinux:
 		case portGeneve:
 			at += int(b[l4+8]&0x3f) * 4
-			eth = binary.BigEndian.Uint16(b[l4+10:]) == etherTEB
+			eth = binary.BigEndian.Uint16(b[l4+10:]) == EtherTEB
 		default:
 			return 0, 0, 0, false
 		}
 	case protoGRE:
-		if l4+4 > len(b) {
+		if l4+GRELen > len(b) {
 			return 0, 0, 0, false
 		}
-		at += 4
-		flags := binary.BigEndian.Uint16(b[l4:])
-		for _, f := range [...]uint16{greCsum, greKey, greSeq} {
-			if flags&f != 0 {
-				at += 4
-			}
-		}
-		eth = binary.BigEndian.Uint16(b[l4+2:]) == etherTEB
+		at += GRESize(binary.BigEndian.Uint16(b[l4:]))
+		eth = binary.BigEndian.Uint16(b[l4+2:]) == EtherTEB
 	case protoIPv4, protoIPv6:
 		eth = false
 	default:

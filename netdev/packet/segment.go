@@ -194,7 +194,7 @@ func (s *Segmenter) fixOuter(j Index, b []byte, size int) {
 			p.Meta(j).Csum = CsumPartial
 		}
 	case protoGRE:
-		if binary.BigEndian.Uint16(h)&greCsum != 0 {
+		if binary.BigEndian.Uint16(h)&GRECsum != 0 {
 			binary.BigEndian.PutUint16(h[4:], 0)
 			binary.BigEndian.PutUint16(h[4:], p.ChecksumFrom(j, o.l4))
 		}

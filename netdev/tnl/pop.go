@@ -231,23 +231,12 @@ func checkGRE(p *packet.Pool, i packet.Index, l4 int, h []byte, md *Meta) Proble
 	return OK
 }
 
-// greSize is the length of a GRE header with these flags.
-func greSize(flags uint16) int {
-	n := greLen
-	for _, f := range [...]uint16{greCsum, greKey, greSeq} {
-		if flags&f != 0 {
-			n += 4
-		}
-	}
-	return n
-}
-
 func popGRE(h []byte, md *Meta) (size int, typ uint32, pr Problem) {
 	flags, proto := be.Uint16(h), be.Uint16(h[2:])
 	if flags&^(greCsum|greKey|greSeq) != 0 {
 		return 0, 0, GREFlags
 	}
-	size = greSize(flags)
+	size = packet.GRESize(flags)
 	switch {
 	case size > len(h):
 		return 0, 0, TooShort
@@ -259,7 +248,7 @@ func popGRE(h []byte, md *Meta) (size int, typ uint32, pr Problem) {
 		return 0, 0, GREProtocol
 	}
 	if flags&greKey != 0 {
-		at := greSize(flags & greCsum)
+		at := packet.GRESize(flags & greCsum)
 		md.ID, md.Key = uint64(be.Uint32(h[at:])), true
 	}
 	return size, typ, OK

@@ -85,7 +85,7 @@ func (u *Pusher) SetHeader(k Kind, h []byte) Problem {
 	case GRE:
 		need = greLen
 		if len(l4) >= greLen {
-			need = greSize(be.Uint16(l4))
+			need = packet.GRESize(be.Uint16(l4))
 		}
 	case ERSPAN:
 		need = erspanGRELen + erspanLen + erspanV1Len
@@ -155,7 +155,7 @@ func (u *Pusher) Push(p *packet.Pool, i packet.Index) Problem {
 func (u *Pusher) pushGRE(p *packet.Pool, i packet.Index, l4 []byte) {
 	flags := be.Uint16(l4)
 	if flags&greSeq != 0 {
-		be.PutUint32(l4[greSize(flags)-4:], u.Seq.Add(1)-1)
+		be.PutUint32(l4[packet.GRESize(flags)-4:], u.Seq.Add(1)-1)
 	}
 	if flags&greCsum != 0 {
 		be.PutUint16(l4[4:], 0)

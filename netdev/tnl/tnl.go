@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 
 	"sluice/internal/vlog"
+	"sluice/netdev/packet"
 )
 
 var (
@@ -74,7 +75,7 @@ const (
 
 	etherIPv4  = 0x0800
 	etherIPv6  = 0x86dd
-	etherTEB   = 0x6558 // an Ethernet frame inside
+	etherTEB   = packet.EtherTEB
 	etherMin   = 0x0600 // smaller ones are no types
 	protoUDP   = 17
 	protoGRE   = 47
@@ -120,10 +121,10 @@ const (
 // The GRE header (RFC 2784, 2890): flags(16) protocol(16), then, where flags say so,
 // checksum(16) reserved(16), key(32), sequence number(32).
 const (
-	greLen  = 4
-	greCsum = 0x8000
-	greKey  = 0x2000
-	greSeq  = 0x1000
+	greLen  = packet.GRELen
+	greCsum = packet.GRECsum
+	greKey  = packet.GREKey
+	greSeq  = packet.GRESeq
 )
 
 // The ERSPAN header follows GRE with a sequence number (draft-foschiano-erspan):
